@@ -1,0 +1,50 @@
+# Every target sets up what it needs: on a fresh clone, `make train` is enough.
+# Nothing beyond Python 3.11 or newer is expected of the system: all else comes from pip, into .venv.
+
+PYTHON  ?= python3
+ARGS    ?=
+WORKERS ?= 2
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test check format wheel clean
+
+help: ## Show this list
+	@echo 'usage: make TARGET [ARGS="..."]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Install everything into .venv, once and again when pyproject.toml or constraints.txt change
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Leyden needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) -V 2>&1)." >&2; \
+	  echo "Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+train: setup ## Train one experiment: make train ARGS="experiment=char_lm seed=3"
+	@$(BIN)/leyden train $(ARGS)
+
+test: setup ## Run the tests, all or some: make test ARGS="tests/unit -k csv"
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+check: setup ## Look for mistakes without running anything: lint, layout, types, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: setup ## Lay out the code, and mend what can be mended without thought
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+wheel: setup ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## Remove caches and what was built; runs, data and .venv stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find src tests experiments -name __pycache__ -type d -prune -exec rm -rf {} +

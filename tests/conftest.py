@@ -1,0 +1,39 @@
+"""What every test can rely on: one thread, an empty directory, warnings not yet given, and untouched logging."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before torch is imported, and for the processes a test starts. The arithmetic of the tests is small: more
+# threads only wait for each other, and the workers of pytest-xdist would fight over the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+import leyden.warnings
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be where a relative path, ``runs`` say, litters nothing."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_said_yet() -> None:
+    """Let `warn_once` give each test the warnings that an earlier one has heard."""
+    leyden.warnings._SAID.clear()
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Take out what Hydra has set up: its handler writes to the output that pytest closes after the test."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    for handler in set(root.handlers).difference(handlers):
+        root.removeHandler(handler)
