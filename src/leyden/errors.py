@@ -1,0 +1,54 @@
+"""Every error Leyden raises on purpose.
+
+    LeydenError
+    ├── ConfigurationError (also ValueError)    input that cannot be meant: raised before anything runs
+    ├── CheckpointError (also ValueError)       a checkpoint that is damaged, foreign or does not fit
+    └── RunError (also RuntimeError)            a run directory that cannot be made or executed
+    Interrupted (KeyboardInterrupt)             SIGINT or SIGTERM, acted on at a step boundary
+
+A message has four parts, in this order: what is wrong with the actual value, where it
+came from, what was expected, what to do.
+"""
+
+from __future__ import annotations
+
+import signal
+
+
+class LeydenError(Exception):
+    """Root of the tree: catch it to catch whatever Leyden itself complains about."""
+
+
+class ConfigurationError(LeydenError, ValueError):
+    """Input that cannot be meant, found before anything was touched."""
+
+
+class CheckpointError(LeydenError, ValueError):
+    """A checkpoint that is damaged, unsafe to load, or does not fit what it is loaded into."""
+
+
+class RunError(LeydenError, RuntimeError):
+    """A run directory that cannot be created, read or executed."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A stop asked for by a signal and carried out at a step boundary.
+
+    Derives from `KeyboardInterrupt`, so that ``except Exception`` in user code does not
+    swallow it.
+
+    Args:
+        signum: Number of the signal, e.g. ``signal.SIGTERM``.
+        checkpoint: Path of the checkpoint written on the way out, if one was.
+    """
+
+    def __init__(self, signum: int, checkpoint: str | None = None) -> None:
+        saved = f", saved to {checkpoint}" if checkpoint is not None else ""
+        super().__init__(f"stopped by {signal.Signals(signum).name}{saved}")
+        self.signum = signum
+        self.checkpoint = checkpoint
+
+    @property
+    def exit_code(self) -> int:
+        """The shell's convention for a process ended by a signal: 128 + its number."""
+        return 128 + self.signum

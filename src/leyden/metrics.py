@@ -1,0 +1,477 @@
+"""Values given to ``self.log``: accumulated where they are, read only when somebody looks.
+
+The first call of a (hook, name) pair checks everything there is to check and opens an
+`Entry`; later calls find it and add. Values stay on their device. Nothing becomes a Python
+number until a row is due, the bar is redrawn, or somebody reads a dictionary of metrics.
+
+    self.log ─► Metrics.log ─► Results.entries[(hook, name, loader)] ─► Entry.add
+                                 training │ evaluation
+    gather ─► values for loggers, for callbacks, for the bar
+
+The mean over an epoch is weighted: ``sum(value * batch_size) / sum(batch_size)``, summed
+in the order of the steps.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from leyden.errors import ConfigurationError
+from leyden.tree import batch_size as size_of
+from leyden.tree import tensors
+from leyden.warnings import warn_once
+
+_WITH_GRADIENTS = (
+    "on_before_backward backward on_after_backward on_before_optimizer_step optimizer_step configure_gradient_clipping "
+    "clip_gradients on_before_zero_grad optimizer_zero_grad"
+).split()
+TRAIN_HOOKS = frozenset(["training_step", "on_train_batch_start", "on_train_batch_end", *_WITH_GRADIENTS])
+EVALUATION_HOOKS = frozenset(
+    name
+    for stage in ("validation", "test")
+    for name in (f"{stage}_step", f"on_{stage}_batch_start", f"on_{stage}_batch_end")
+)
+EPOCH_HOOKS = frozenset(
+    f"on_{stage}_{when}" for stage in ("train", "validation", "test") for when in ("start", "epoch_start", "epoch_end")
+)
+REDUCTIONS = ("mean", "sum", "min", "max")
+
+Options = tuple[bool, bool | None, bool | None, bool | None, Any, bool, bool, bool]
+
+
+class Gathered(NamedTuple):
+    """Values by name, for each audience."""
+
+    log: dict[str, Tensor]
+    callback: dict[str, Tensor]
+    bar: dict[str, Tensor]
+
+
+@dataclass(slots=True)
+class Entry:
+    """What was logged under one name, from one hook, for one loader."""
+
+    name: str
+    hook: str
+    loader: int | None
+    options: Options
+    prog_bar: bool
+    logger: bool
+    on_step: bool
+    on_epoch: bool
+    reduction: str
+    sync: bool
+    suffix: str
+    metric: Any = None
+    total: Tensor | None = None
+    weight: int = 0
+    last: Tensor | None = None
+
+    def add(self, value: Any, weight: int) -> None:
+        """Take in a detached float tensor that nobody else will change, or a Python number."""
+        if self.on_step:
+            self.last = value
+        if not self.on_epoch:
+            return
+        if self.reduction == "mean":
+            share = value * weight
+            self.total = share if self.total is None else self.total + share
+            self.weight += weight
+        elif self.total is None:
+            self.total = value
+        elif self.reduction == "sum":
+            self.total = self.total + value
+        elif self.reduction == "max":
+            self.total = torch.maximum(self.total, value)
+        else:
+            self.total = torch.minimum(self.total, value)
+
+    def step_value(self) -> Tensor | None:
+        """The value of the latest step."""
+        return self.last
+
+    def epoch_value(self) -> Tensor | None:
+        """The reduction over all steps so far."""
+        if self.metric is not None:
+            value = self.metric.compute()
+            if not isinstance(value, Tensor):
+                raise ConfigurationError(
+                    f"compute() of the metric logged as {self.name!r} returned {type(value).__name__}; "
+                    "a logged metric must compute one tensor. Log its parts one by one, or use log_dict."
+                )
+            return value.detach()
+        if self.total is None:
+            return None
+        return self.total / self.weight if self.reduction == "mean" else self.total
+
+    def names(self, per_step: bool) -> tuple[str, str]:
+        """The plain name, and the one told apart by ``_step`` or ``_epoch`` when both are logged."""
+        forked = self.name
+        if self.on_step and self.on_epoch:
+            forked += "_step" if per_step else "_epoch"
+        return self.name + self.suffix, forked + self.suffix
+
+
+@dataclass
+class Results:
+    """All entries of training, or of the evaluation being run."""
+
+    training: bool
+    entries: dict[tuple[str, str, int | None], Entry] = field(default_factory=dict)
+    per_batch: bool = False
+
+    def gather(self, per_step: bool, loader: int | None = None, every_loader: bool = True) -> Gathered:
+        """Collect the values of the latest step, or the reductions over the epoch."""
+        found = Gathered({}, {}, {})
+        for entry in self.entries.values():
+            if not every_loader and entry.loader != loader:
+                continue
+            if not (entry.on_step if per_step else entry.on_epoch):
+                continue
+            value = entry.step_value() if per_step else entry.epoch_value()
+            if value is None:
+                continue
+            name, forked = entry.names(per_step)
+            if entry.logger:
+                found.log[forked] = value
+            if self.training or not per_step:
+                found.callback[name] = value
+                found.callback[forked] = value
+            if entry.prog_bar:
+                found.bar[forked] = value
+        return found
+
+    def clear(self) -> None:
+        """Forget everything, and reset the metric objects that were logged."""
+        for entry in self.entries.values():
+            if entry.metric is not None:
+                entry.metric.reset()
+        self.entries.clear()
+
+
+class Metrics:
+    """Everything logged by a trainer's module and callbacks.
+
+    The engine keeps three facts up to date, by plain assignment as they change on every
+    step: `hook`, the one being run; `batch`, the current batch; `loader`, the index of the
+    evaluation loader where there are several.
+    """
+
+    def __init__(self) -> None:
+        self.hook = ""
+        self.batch: Any = None
+        self.loader: int | None = None
+        self.size: int | None = None
+        self.device = torch.device("cpu")
+        self.training = Results(training=True)
+        self.evaluation = Results(training=False)
+        self.active = self.training
+        self.reduce: Any = None  # Strategy.reduce, when there are several ranks
+        self._callback: dict[str, Tensor] = {}
+        self._logged: dict[str, Tensor] = {}
+        self._bar: dict[str, Any] = {}
+
+    def log(self, name: str, value: Any, options: Options, batch_size: int | None) -> None:
+        """Add *value* to its entry; see `LightningModule.log`."""
+        entry = self.active.entries.get((self.hook, name, self.loader))
+        if entry is None:
+            entry = self._open(name, value, options)
+        elif entry.options != options:
+            _check_same(entry, options)
+        if entry.metric is not None:
+            entry.last = value._forward_cache if entry.on_step else None
+            return
+        if not isinstance(value, Tensor):
+            value = self._tensor(name, value)
+        elif value.dim():
+            value = _squeezed(name, value)
+        value = value.detach().to(_float(value.dtype), copy=True)
+        if entry.sync and self.reduce is not None and entry.on_step:
+            value = self.reduce(value, entry.reduction)
+        if entry.on_epoch and entry.reduction == "mean":
+            if batch_size is None:
+                batch_size = self.size if self.size is not None else self._find_size(name)
+        else:
+            batch_size = 1
+        entry.add(value, batch_size)
+
+    def _open(self, name: str, value: Any, options: Options) -> Entry:
+        """Check the first call of a (hook, name) pair and open its entry."""
+        prog_bar, logger, on_step, on_epoch, reduction, sync, add_index, _ = options
+        hook = self.hook
+        on_step, on_epoch = _levels(hook, on_step, on_epoch)
+        metric = value if is_metric(value) else None
+        entry = Entry(
+            name=_checked_name(name),
+            hook=hook,
+            loader=self.loader,
+            options=options,
+            prog_bar=prog_bar,
+            logger=True if logger is None else logger,
+            on_step=on_step,
+            on_epoch=on_epoch,
+            reduction=_reduction(name, reduction),
+            sync=sync,
+            suffix=f"/dataloader_idx_{self.loader}" if add_index and self.loader is not None else "",
+            metric=metric,
+        )
+        self.active.entries[(hook, name, self.loader)] = entry
+        return entry
+
+    def _tensor(self, name: str, value: Any) -> Tensor:
+        if isinstance(value, (int, float)) or (hasattr(value, "item") and getattr(value, "size", None) == 1):
+            number = value if isinstance(value, (int, float)) else value.item()
+            return torch.tensor(number, dtype=_float(torch.get_default_dtype()), device=self.device)
+        if isinstance(value, dict):
+            raise ConfigurationError(
+                f"{name!r} was logged with a dict of {len(value)} values. Use self.log_dict(...) for several values."
+            )
+        raise ConfigurationError(
+            f"{name!r} was logged with a value of type {type(value).__name__}: {value!r:.80}. "
+            "Expected a number, a one-element tensor or a torchmetrics.Metric."
+        )
+
+    def _find_size(self, name: str) -> int:
+        """Look for the number of samples in the current batch, once per batch."""
+        if self.batch is None:
+            return 1
+        size = size_of(self.batch)
+        if size is None:
+            raise ConfigurationError(
+                f"no batch size was found for {name!r}: the batch (a {type(self.batch).__name__}) holds no tensor. "
+                "Pass it: self.log(..., batch_size=...)."
+            )
+        if len({tensor.shape[0] if tensor.ndim else 1 for tensor in tensors(self.batch)}) > 1:
+            warn_once(
+                "the batch size is ambiguous, as the tensors of the batch differ in their first dimension; "
+                f"took {size}. "
+                "Pass it to be sure: self.log(..., batch_size=...)."
+            )
+        self.size = size
+        return size
+
+    # --- what others read --------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Bring the three dictionaries up to what was logged last."""
+        found = self.active.gather(self.active.per_batch)
+        self._callback.update(found.callback)
+        self._logged.update(found.log)
+        self._bar.update(found.bar)
+
+    def absorb(self, found: Gathered) -> None:
+        """Keep the reductions of an epoch that is over."""
+        self._callback.update(found.callback)
+        self._logged.update(found.log)
+        self._bar.update(found.bar)
+
+    @property
+    def callback(self) -> dict[str, Tensor]:
+        """Values by name for callbacks to monitor."""
+        self.refresh()
+        return self._callback
+
+    @property
+    def logged(self) -> dict[str, Tensor]:
+        """Values by name as sent to the loggers."""
+        self.refresh()
+        return self._logged
+
+    @property
+    def bar(self) -> dict[str, float]:
+        """Numbers by name for the progress bar; reading them waits for the device."""
+        self.refresh()
+        return numbers(self._bar)
+
+    def begin(self) -> None:
+        """Start a stage: what an earlier one logged is no longer to be read."""
+        self.evaluation.clear()
+        self.active = self.evaluation
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all values, as after the sanity check."""
+        self._callback.clear()
+        self._logged.clear()
+        self._bar.clear()
+
+    def to_cpu(self) -> None:
+        """Bring what remains readable after a stage back from its device."""
+        for values in (self._callback, self._logged, self._bar):
+            for name, value in values.items():
+                values[name] = value.cpu() if isinstance(value, Tensor) else value
+
+    # --- checkpoints ---------------------------------------------------------------------------
+
+    def state_dict(self, module: nn.Module) -> dict[str, Any]:
+        """Return half-accumulated values, and the states of the module's metric objects."""
+        paths = {id(child): path for path, child in metric_objects(module)}
+        return {
+            "training": [_entry_state(entry, paths) for entry in self.training.entries.values()],
+            "evaluation": [_entry_state(entry, paths) for entry in self.evaluation.entries.values()],
+            "callback": {name: value.detach().clone() for name, value in self._callback.items()},
+            "objects": {path: _metric_state(child) for path, child in metric_objects(module)},
+        }
+
+    def load_state_dict(self, state: dict[str, Any], module: nn.Module) -> None:
+        """Take back what `state_dict` returned."""
+        objects = dict(metric_objects(module))
+        for path, saved in state["objects"].items():
+            if path in objects:
+                _load_metric_state(objects[path], saved)
+        for results, saved in ((self.training, state["training"]), (self.evaluation, state["evaluation"])):
+            results.entries.clear()
+            for item in saved:
+                entry = _load_entry(item, objects, self.device)
+                results.entries[(entry.hook, entry.name, entry.loader)] = entry
+        self._callback.update(state["callback"])
+
+
+def numbers(values: dict[str, Any]) -> dict[str, float]:
+    """Turn tensors into Python numbers, with one wait for the device instead of one each."""
+    moved = [name for name, value in values.items() if isinstance(value, Tensor) and value.device.type != "cpu"]
+    read: dict[str, float] = {}
+    if moved:
+        exact = [_widest(values[name]).reshape(()) for name in moved]
+        stacked = torch.stack(exact).cpu()
+        read = dict(zip(moved, stacked.tolist(), strict=True))
+    return {
+        name: read[name] if name in read else value.item() if isinstance(value, Tensor) else value
+        for name, value in values.items()
+    }
+
+
+def _widest(value: Tensor) -> Tensor:
+    """Cast to 64 bits, which every device but Apple's has."""
+    return value.float() if value.device.type == "mps" else value.double()
+
+
+def is_metric(value: Any) -> bool:
+    """Tell a torchmetrics.Metric without importing torchmetrics: who has one has imported it."""
+    torchmetrics = sys.modules.get("torchmetrics")
+    return torchmetrics is not None and isinstance(value, torchmetrics.Metric)
+
+
+def metric_objects(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield the metric objects of *module* with their paths."""
+    if "torchmetrics" in sys.modules:
+        yield from ((path, child) for path, child in module.named_modules() if is_metric(child))
+
+
+def _check_same(entry: Entry, options: Options) -> None:
+    """Refuse other arguments than those of the first call; spellings of one reduction are the same."""
+    if (*options[:4], _reduction(entry.name, options[4]), *options[5:]) != (
+        *entry.options[:4],
+        entry.reduction,
+        *entry.options[5:],
+    ):
+        raise ConfigurationError(
+            f"{entry.name!r} was logged twice in {entry.hook} with different arguments. "
+            "Log it once, or give the second one a name of its own."
+        )
+    entry.options = options
+
+
+def _float(dtype: torch.dtype) -> torch.dtype:
+    """Values are kept in 32 bits or more, whatever the step computes in."""
+    return dtype if dtype in (torch.float32, torch.float64) else torch.float32
+
+
+def _levels(hook: str, on_step: bool | None, on_epoch: bool | None) -> tuple[bool, bool]:
+    """Fill in the defaults of *hook*, and refuse what makes no sense there."""
+    if hook not in TRAIN_HOOKS and hook not in EVALUATION_HOOKS and hook not in EPOCH_HOOKS:
+        raise ConfigurationError(
+            f"self.log() cannot be called inside {hook or 'this place'}: its value would belong to no step and "
+            "no epoch. "
+            "Log in a step or in an epoch hook, or write to self.logger directly."
+        )
+    step = hook in TRAIN_HOOKS if on_step is None else on_step
+    epoch = hook not in TRAIN_HOOKS if on_epoch is None else on_epoch
+    if hook in EPOCH_HOOKS and (step or not epoch):
+        raise ConfigurationError(
+            f"self.log(on_step={step}, on_epoch={epoch}) cannot be called inside {hook}, which sees no step. "
+            "Leave both out, or pass on_step=False, on_epoch=True."
+        )
+    if not step and not epoch:
+        raise ConfigurationError(
+            f"self.log(on_step=False, on_epoch=False) inside {hook} would log nothing. Switch on at least one."
+        )
+    return step, epoch
+
+
+def _reduction(name: str, reduction: Any) -> str:
+    known = {
+        torch.mean: "mean",
+        torch.sum: "sum",
+        torch.min: "min",
+        torch.max: "max",
+        min: "min",
+        max: "max",
+        sum: "sum",
+    }
+    found = {"avg": "mean"}.get(reduction, reduction) if isinstance(reduction, str) else known.get(reduction)
+    if found not in REDUCTIONS:
+        raise ConfigurationError(
+            f"reduce_fx={reduction!r} of {name!r} is not known. Expected one of: {', '.join(REDUCTIONS)}. "
+            "For anything else, log a torchmetrics.Metric."
+        )
+    return str(found)
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"self.log() was given the name {name!r}. Expected a non-empty string.")
+    if "/dataloader_idx_" in name:
+        raise ConfigurationError(
+            f"self.log() was given the name {name!r}, but /dataloader_idx_<i> is added by the engine. Leave it out."
+        )
+    return name
+
+
+def _squeezed(name: str, value: Tensor) -> Tensor:
+    if value.numel() != 1:
+        raise ConfigurationError(
+            f"{name!r} was logged with a tensor of shape {tuple(value.shape)}. Expected one element: reduce it first, "
+            "for instance with .mean()."
+        )
+    return value.squeeze()
+
+
+def _metric_state(metric: Any) -> dict[str, Any]:
+    values = {name: getattr(metric, name) for name in metric._defaults}
+    copies = {
+        name: [item.detach().clone() for item in value] if isinstance(value, list) else value.detach().clone()
+        for name, value in values.items()
+    }
+    return {"values": copies, "updates": int(metric._update_count)}
+
+
+def _load_metric_state(metric: Any, saved: dict[str, Any]) -> None:
+    for name, value in saved["values"].items():
+        moved = [item.to(metric.device) for item in value] if isinstance(value, list) else value.to(metric.device)
+        setattr(metric, name, moved)
+    metric._update_count = saved["updates"]
+    metric._computed = None
+
+
+def _entry_state(entry: Entry, paths: dict[int, str]) -> dict[str, Any]:
+    copy = {name: getattr(entry, name) for name in Entry.__slots__ if name not in ("metric", "options")}
+    prog_bar, logger, on_step, on_epoch, _, sync, add_index, rank_zero = entry.options
+    copy["options"] = [prog_bar, logger, on_step, on_epoch, entry.reduction, sync, add_index, rank_zero]
+    copy["metric"] = paths.get(id(entry.metric)) if entry.metric is not None else None
+    return copy
+
+
+def _load_entry(saved: dict[str, Any], objects: dict[str, Any], device: torch.device) -> Entry:
+    values: dict[str, Any] = {
+        name: value.to(device) if isinstance(value, Tensor) else value
+        for name, value in saved.items()
+        if name not in ("metric", "options")
+    }
+    return Entry(**values, options=tuple(saved["options"]), metric=objects.get(saved["metric"]))

@@ -1,0 +1,63 @@
+"""How far a run is: the counters, and the exact place inside the loop.
+
+Counters are named by what they completed. `place` says which part of the current batch
+or epoch is done, so that a checkpoint written in the middle of it can be resumed without
+doing anything twice or leaving anything out:
+
+    BATCH ─► step ─► TRAINED ─► rows ─► LOGGED ─► validation ─► VALIDATED ─► plateau schedulers ─► BATCH
+                     on_train_batch_end           on_validation_end
+    after the last batch: on_train_epoch_end ─► EPOCH_ENDED ─► plateau schedulers, rows ─► BATCH
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Place = Literal["BATCH", "TRAINED", "LOGGED", "VALIDATED", "EPOCH_ENDED"]
+
+
+@dataclass
+class Progress:
+    """Counters of a fit, and of the evaluations beside it.
+
+    Attributes:
+        epochs: Epochs completed; so also the index of the one being run.
+        batch: Micro-batches completed in this epoch.
+        batches: Micro-batches completed in all epochs.
+        updates: Optimizer steps done: Lightning's ``global_step``.
+        windows: Batches that ended with an update; one ahead of the axis of logged rows.
+        pending: Micro-batches whose gradients wait for the end of their window.
+        last: Whether the latest micro-batch was the last one of its epoch.
+        place: See the module's drawing.
+        seconds: Time spent in training, over all attempts.
+        should_stop: Whether somebody asked to stop.
+        evaluated: Batches seen by each kind of evaluation since the trainer was made.
+    """
+
+    epochs: int = 0
+    batch: int = 0
+    batches: int = 0
+    updates: int = 0
+    windows: int = 0
+    pending: int = 0
+    last: bool = False
+    place: Place = "BATCH"
+    seconds: float = 0.0
+    should_stop: bool = False
+    evaluated: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def log_step(self) -> int:
+        """Position of a row on the one axis of the run: updates done before the latest one."""
+        return max(0, self.windows - 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all counters."""
+        return dataclasses.asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        for name, value in state.items():
+            setattr(self, name, value)

@@ -1,0 +1,106 @@
+"""Random number generators: seeding, capturing, restoring.
+
+Three generators matter to a training run, those of Python, NumPy and torch (one per
+device). Their states travel in checkpoints as plain types and tensors, so that a file
+loads with ``torch.load(weights_only=True)``.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from leyden.errors import ConfigurationError
+from leyden.warnings import log
+
+SEED_VARIABLE = "PL_GLOBAL_SEED"
+WORKERS_VARIABLE = "PL_SEED_WORKERS"
+_LARGEST = 2**32 - 1
+
+
+def seed_everything(seed: int | None = None, workers: bool = False, verbose: bool = True) -> int:
+    """Seed Python, NumPy and torch on every device.
+
+    Args:
+        seed: In ``[0, 2**32 - 1]``. None takes the environment's ``PL_GLOBAL_SEED``, else 0.
+        workers: Also give loader workers seeds that depend on the rank.
+        verbose: Say so in the log.
+
+    Returns:
+        The seed that was set.
+
+    Raises:
+        ConfigurationError: If the seed is no integer in that range.
+    """
+    source = "the argument seed"
+    value: Any = seed
+    if value is None:
+        value, source = os.environ.get(SEED_VARIABLE, "0"), f"the environment variable {SEED_VARIABLE}"
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = -1
+    if not 0 <= number <= _LARGEST:
+        raise ConfigurationError(
+            f"{value!r} is not a seed (from {source}). Expected an integer from 0 to {_LARGEST}, as NumPy takes "
+            "no other."
+        )
+    if verbose:
+        log.info("Seed set to %d", number)
+    os.environ[SEED_VARIABLE] = str(number)
+    os.environ[WORKERS_VARIABLE] = str(int(workers))
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
+    return number
+
+
+def capture() -> dict[str, Any]:
+    """Return the states of all generators as plain types and tensors."""
+    version, words, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    state: dict[str, Any] = {
+        "python": [version, list(words), gauss],
+        "numpy": [
+            str(kind),
+            torch.from_numpy(np.asarray(keys, dtype=np.int64)),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def restore(state: dict[str, Any]) -> None:
+    """Set all generators to a state that `capture` returned.
+
+    States of more CUDA devices than there are now are left out.
+    """
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"].cpu())
+    if "cuda" in state and torch.cuda.is_available():
+        for device, device_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(device_state.cpu(), device)
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Run a block whose random numbers leave no trace."""
+    before = capture()
+    try:
+        yield
+    finally:
+        restore(before)
