@@ -1,0 +1,143 @@
+"""Validation and test: every batch of every loader, without gradients.
+
+on_{stage}_model_eval ─► on_{stage}_start ─► on_{stage}_epoch_start
+─► per batch: transfer, on_{stage}_batch_start, {stage}_step, on_{stage}_batch_end
+─► on_{stage}_epoch_end ─► rows to the loggers ─► on_{stage}_end ─► every flag restored
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from leyden.engine.data import INFINITE, Source
+from leyden.engine.rows import write_row
+from leyden.engine.session import evaluating, takes, takes_index
+from leyden.errors import ConfigurationError, Interrupted
+from leyden.metrics import Gathered
+
+if TYPE_CHECKING:
+    from leyden.engine.session import Session
+
+Kind = Literal["validation", "test"]
+_LOADER = {"validation": "val", "test": "test"}
+
+
+def evaluate(session: Session, kind: Kind, limit: float = INFINITE) -> list[dict[str, Tensor]]:
+    """Run one evaluation, of at most *limit* batches a loader; returns the metrics, one dict for each loader."""
+    sources = [Source(loader, min(count, limit)) for loader, count in session.loaders.get(_LOADER[kind])]
+    if not any(source.batches for source in sources):
+        return []
+    metrics, progress, hooks, trainer = session.metrics, session.progress, session.hooks, session.trainer
+    results = metrics.evaluation
+    in_fit = session.stage == "fit"
+    grad = torch.inference_mode() if trainer.inference_mode and not in_fit else torch.no_grad()
+    checking = trainer.sanity_checking
+    results.clear()
+    metrics.active, metrics.loader, metrics.batch = results, None, None
+    results.per_batch = False
+    step = _step(session, kind, len(sources))
+    with trainer._in_stage(kind), evaluating(session.module, kind, hooks, grad):
+        hooks.call(f"on_{kind}_start")
+        hooks.call(f"on_{kind}_epoch_start")
+        run_batches(session, kind, sources, step)
+        metrics.loader = None
+        results.per_batch = False
+        hooks.call(f"on_{kind}_epoch_end")
+        found = results.gather(per_step=False)
+        if not checking:
+            metrics.absorb(found)
+            write_row(session, found.log)
+        if in_fit:
+            progress.place = "VALIDATED"
+        hooks.call(f"on_{kind}_end")
+    returned = [_of_loader(session, index, len(sources)) for index in range(len(sources))]
+    results.clear()
+    return returned
+
+
+def run_batches(session: Session, kind: Kind, sources: list[Source], step: Callable[..., Any]) -> None:
+    """Run the steps of an evaluation."""
+    hooks, metrics = session.hooks, session.metrics
+    start, end, name = f"on_{kind}_batch_start", f"on_{kind}_batch_end", f"{kind}_step"
+    heard_start, heard_end, several = hooks.heard(start), hooks.heard(end), len(sources) > 1
+    for loader_idx, batch_idx, batch in evaluation_batches(session, sources):
+        metrics.loader = loader_idx if several else None
+        which = (loader_idx,) if several else ()
+        if heard_start:
+            hooks.call(start, batch, batch_idx, *which)
+        metrics.hook = name
+        with session.precision.forward_context():
+            output = step(batch, batch_idx, loader_idx)
+        session.progress.evaluated[kind] = session.progress.evaluated.get(kind, 0) + 1
+        if heard_end:
+            hooks.call(end, output, batch, batch_idx, *which)
+        metrics.batch = None
+        if not session.trainer.sanity_checking:
+            _write_step_row(session, kind, metrics.loader)
+
+
+def evaluation_batches(session: Session, sources: list[Source]) -> Iterator[tuple[int, int, Any]]:
+    """Yield loader index, batch index and batch of one loader after another."""
+    metrics, transfer = session.metrics, session.transfer
+    for loader_idx, (loader, count) in enumerate(sources):
+        if not count:
+            continue
+        for batch_idx, batch in enumerate(loader):
+            if transfer is not None:
+                batch = transfer(batch, loader_idx)
+            metrics.batch, metrics.size = batch, None
+            metrics.active.per_batch = True
+            yield loader_idx, batch_idx, batch
+            if session.stop.signum is not None:
+                raise Interrupted(session.stop.signum)
+            if batch_idx + 1 >= count:
+                break
+
+
+def _write_step_row(session: Session, kind: Kind, loader: int | None) -> None:
+    """Log what was asked for ``on_step``: in a fit on its axis, else by the number of the batch."""
+    results = session.metrics.evaluation
+    if not session.trainer.loggers or not any(entry.on_step for entry in results.entries.values()):
+        return
+    found = results.gather(per_step=True, loader=loader, every_loader=False)
+    position = None if session.stage == "fit" else session.progress.evaluated[kind] - 1
+    write_row(session, found.log, position, flush=False)
+
+
+def _step(session: Session, kind: Kind, loaders: int) -> Callable[[Any, int, int], Any]:
+    """Return the step as a function of batch, batch index and loader index."""
+    step: Callable[..., Any] = getattr(session.module, f"{kind}_step")
+    if session.profiler is not None:
+        step = session.profiler.timed(f"[{type(session.module).__name__}] {kind}_step", step)
+    return bind_step(step, f"{type(session.module).__name__}.{kind}_step", loaders)
+
+
+def bind_step(step: Callable[..., Any], name: str, loaders: int) -> Callable[[Any, int, int], Any]:
+    """Adapt a step of the user to batch, batch index and loader index, of which it may want fewer.
+
+    Raises:
+        ConfigurationError: If there are several loaders and the step takes no `dataloader_idx`, or one and it must.
+    """
+    wants_loader = takes(step, "dataloader_idx")
+    if loaders > 1 and not wants_loader:
+        raise ConfigurationError(
+            f"there are {loaders} loaders, but {name} does not take the argument dataloader_idx, so it could not tell "
+            "whose batch it gets. Add it: (self, batch, batch_idx, dataloader_idx=0)."
+        )
+    if wants_loader and loaders > 1:
+        return lambda batch, batch_idx, loader_idx: step(batch, batch_idx, dataloader_idx=loader_idx)
+    if takes_index(step):
+        return lambda batch, batch_idx, loader_idx: step(batch, batch_idx)
+    return lambda batch, batch_idx, loader_idx: step(batch)
+
+
+def _of_loader(session: Session, index: int, loaders: int) -> dict[str, Tensor]:
+    """Return the metrics of one loader, and those that belong to none."""
+    results = session.metrics.evaluation
+    shared = results.gather(per_step=False, loader=None, every_loader=False)
+    own = results.gather(per_step=False, loader=index, every_loader=False) if loaders > 1 else Gathered({}, {}, {})
+    return {**own.callback, **shared.callback} if session.stage == "fit" else {**own.log, **shared.log}

@@ -1,0 +1,312 @@
+"""Training: epochs of batches, and everything that happens in between.
+
+    on_train_start
+    for epoch:
+        on_train_epoch_start
+        for batch:
+            on_train_batch_start ─► step ─► schedulers ─► on_train_batch_end          ┐
+            ─► rows to the loggers if due ─► validation if due ─► plateau schedulers  ┘ see leyden.progress
+        on_train_epoch_end ─► plateau schedulers ─► rows to the loggers
+    on_train_end
+
+Both loops are generators: they decide whether to go on, and the stack stays flat. A stop
+asked for by a signal is acted on between two batches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from leyden import rng
+from leyden.engine.data import INFINITE, TrainLoader
+from leyden.engine.evaluate import evaluate
+from leyden.engine.optimization import step_schedulers
+from leyden.engine.rows import write_row
+from leyden.errors import ConfigurationError, Interrupted
+from leyden.warnings import log, warn_once
+
+if TYPE_CHECKING:
+    from leyden.engine.session import Session
+
+
+def fit(session: Session) -> None:
+    """Train until a limit is reached or somebody asks to stop."""
+    hooks, metrics = session.hooks, session.metrics
+    if not start(session):
+        return
+    for _ in epochs(session):
+        for batch_idx, batch in batches(session):
+            if hooks.call("on_train_batch_start", batch, batch_idx) == -1:
+                skip_rest(session)
+                break
+            outputs = session.step(session, batch, batch_idx)
+            complete_batch(session, batch_idx)
+            hooks.call("on_train_batch_end", outputs, batch, batch_idx)
+            metrics.batch = None
+            after_batch(session)
+    session.progress.seconds = session.trainer._elapsed()
+    hooks.call("on_train_end")
+
+
+def epochs(session: Session) -> Iterator[int]:
+    """Yield the index of each epoch to run, and open and close the epochs around it."""
+    progress, hooks, metrics = session.progress, session.hooks, session.metrics
+    resumed = _resumes_within_an_epoch(session)
+    while resumed or not finished(session):
+        metrics.active = metrics.training
+        reload_loaders(session)
+        if not resumed:
+            progress.pending = 0
+            hooks.call("on_train_epoch_start")
+        metrics.training.per_batch = resumed and progress.place != "EPOCH_ENDED"
+        if progress.place != "EPOCH_ENDED":
+            yield progress.epochs
+        metrics.refresh()
+        metrics.training.per_batch = False
+        metrics.batch, metrics.size = None, None
+        end_epoch(session)
+        resumed = False
+        obey_signal(session)
+
+
+def batches(session: Session) -> Iterator[tuple[int, Any]]:
+    """Yield index and batch, on the device, of what is left of the current epoch."""
+    progress, metrics, transfer = session.progress, session.metrics, session.transfer
+    if progress.place != "BATCH":
+        after_batch(session)
+        obey_signal(session)
+    if progress.batch > 0 and (progress.last or ends_epoch(session)):
+        return
+    loader: TrainLoader = session.trainer._train_loader  # type: ignore[assignment]
+    for batch_idx, batch, last in loader.epoch(progress.epochs, progress.batch):
+        progress.last = last
+        if transfer is not None:
+            batch = transfer(batch, 0)
+        metrics.batch, metrics.size = batch, None
+        metrics.training.per_batch = True
+        yield batch_idx, batch
+        obey_signal(session)
+        if ends_epoch(session):
+            return
+
+
+def complete_batch(session: Session, batch_idx: int) -> None:
+    """Count the batch, and step the schedulers that do not read a metric."""
+    progress = session.progress
+    progress.batch = batch_idx + 1
+    progress.batches += 1
+    size = session.trainer.accumulate_grad_batches
+    waiting = progress.pending + 1
+    ended = waiting >= size or progress.last
+    progress.pending = 0 if ended else waiting
+    if ended:
+        progress.windows += 1
+    if session.schedulers and session.module.automatic_optimization:
+        if ended:
+            step_schedulers(session, "step", plateau=False)
+        if progress.last:
+            step_schedulers(session, "epoch", plateau=False)
+    progress.place = "TRAINED"
+
+
+def after_batch(session: Session) -> None:
+    """Do what follows a batch, from the place where the run stands in it."""
+    progress, metrics, trainer = session.progress, session.metrics, session.trainer
+    ended = progress.pending == 0
+    if progress.place == "TRAINED":
+        if ended and trainer.loggers and _row_due(session):
+            write_row(session, metrics.training.gather(per_step=True).log, flush=False)
+        progress.place = "LOGGED"
+    if progress.place == "LOGGED" and validation_due(session):
+        if ended:
+            session.hooks.call("on_validation_model_zero_grad")
+        validate(session)
+    if ended and session.schedulers and session.module.automatic_optimization:
+        step_schedulers(session, "step", plateau=True)
+    if progress.should_stop:
+        for logger in trainer.loggers:
+            logger.save()
+    progress.place = "BATCH"
+
+
+def validate(session: Session) -> None:
+    """Run a validation inside of a fit; one that a signal cuts short leaves no trace and is run again on resume."""
+    metrics = session.metrics
+    metrics.refresh()
+    before = rng.capture()
+    try:
+        evaluate(session, "validation")
+    except Interrupted:
+        rng.restore(before)
+        metrics.evaluation.clear()
+        obey_signal(session)
+    finally:
+        metrics.active = metrics.training
+        metrics.loader = None
+
+
+def skip_rest(session: Session) -> None:
+    """Take the current batch, which `on_train_batch_start` refused, for the end of the epoch."""
+    session.progress.last = True
+    if session.module.automatic_optimization:
+        step_schedulers(session, "step", plateau=False)
+        step_schedulers(session, "epoch", plateau=False)
+
+
+def end_epoch(session: Session) -> None:
+    """Call the hooks of an epoch's end, and everything that reads its reductions."""
+    progress, metrics = session.progress, session.metrics
+
+    def all_but_saved() -> None:
+        progress.place = "EPOCH_ENDED"
+
+    if progress.place != "EPOCH_ENDED":
+        session.hooks.call_epoch_end(all_but_saved)
+    found = metrics.training.gather(per_step=False)
+    metrics.absorb(found)
+    if session.schedulers and session.module.automatic_optimization and progress.last:
+        step_schedulers(session, "epoch", plateau=True)
+    write_row(session, found.log)
+    metrics.training.clear()
+    progress.epochs += 1
+    progress.batch, progress.place, progress.last = 0, "BATCH", False
+
+
+def finished(session: Session) -> bool:
+    """Whether no further epoch is to be run."""
+    progress, trainer = session.progress, session.trainer
+    if trainer.num_training_batches == 0:
+        log.info("fit stopped: there are no training batches.")
+        return True
+    if _reached(progress.updates, trainer.max_steps):
+        log.info("fit stopped: max_steps=%d reached.", trainer.max_steps)
+        return True
+    if _reached(progress.epochs, trainer.max_epochs):
+        log.info("fit stopped: max_epochs=%d reached.", trainer.max_epochs)
+        return True
+    return _may_stop(session) and progress.should_stop
+
+
+def ends_epoch(session: Session) -> bool:
+    """Whether the rest of the epoch is to be left out."""
+    progress, trainer = session.progress, session.trainer
+    if trainer.max_time is not None and trainer._elapsed() >= trainer.max_time.total_seconds():
+        progress.should_stop = True
+    if _reached(progress.updates, trainer.max_steps):
+        return True
+    if not progress.should_stop:
+        return False
+    if _may_stop(session):
+        return True
+    warn_once(
+        f"a stop was asked for, but min_epochs={trainer.min_epochs} or min_steps={trainer.min_steps} is not reached: "
+        "training goes on until they are."
+    )
+    return False
+
+
+def _resumes_within_an_epoch(session: Session) -> bool:
+    return session.progress.batch > 0 or session.progress.place != "BATCH"
+
+
+def _may_stop(session: Session) -> bool:
+    trainer, progress = session.trainer, session.progress
+    return progress.epochs >= (trainer.min_epochs or 0) and progress.updates >= (trainer.min_steps or 0)
+
+
+def _reached(count: int, limit: int) -> bool:
+    return limit != -1 and count >= limit
+
+
+def _row_due(session: Session) -> bool:
+    trainer = session.trainer
+    return bool(trainer.fast_dev_run) or session.progress.windows % trainer.log_every_n_steps == 0
+
+
+def validation_due(session: Session) -> bool:
+    """Whether a validation follows this batch."""
+    progress, trainer = session.progress, session.trainer
+    if not trainer.enable_validation:
+        return False
+    every = trainer.check_val_every_n_epoch
+    if every is not None and (progress.epochs + 1) % every:
+        return False
+    if progress.last and trainer.num_training_batches == INFINITE and not isinstance(trainer.val_check_interval, int):
+        return True
+    if progress.should_stop and _may_stop(session):
+        return True
+    interval = trainer.val_check_batch
+    if interval == INFINITE:
+        return progress.last
+    done = progress.batches if every is None else progress.batch
+    return done % int(interval) == 0
+
+
+def validation_interval(interval: float, batches_per_epoch: float, across_epochs: bool) -> float:
+    """Turn ``val_check_interval`` into a number of batches; ``inf`` for the end of the epoch.
+
+    Raises:
+        ConfigurationError: If it is longer than an epoch, or a fraction of an unknown length.
+    """
+    if isinstance(interval, int):
+        if interval > batches_per_epoch and not across_epochs:
+            raise ConfigurationError(
+                f"val_check_interval={interval} is more than the {int(batches_per_epoch)} batches of an epoch, so that "
+                "validation would never run. Use a smaller number, or check_val_every_n_epoch=None to count batches "
+                "across epochs."
+            )
+        return interval
+    if batches_per_epoch == INFINITE:
+        if interval == 1.0:
+            return INFINITE
+        raise ConfigurationError(
+            f"val_check_interval={interval} is a fraction of an epoch, but the training loader has no length. "
+            "Give a number of batches."
+        )
+    return max(1, int(batches_per_epoch * interval))
+
+
+def obey_signal(session: Session) -> None:
+    """Stop here if a signal asked to: save, and leave through an exception.
+
+    Raises:
+        Interrupted: Carries the signal and the checkpoint that was written.
+    """
+    if session.stop.signum is None:
+        return
+    path = session.trainer._save_on_interruption()
+    raise Interrupted(session.stop.signum, path)
+
+
+def start(session: Session) -> bool:
+    """Get the loader ready and announce the start; on a resumed run, go back to its random numbers.
+
+    Returns:
+        Whether there is anything left to train; if not, nothing is announced and the clock stays off.
+    """
+    trainer, progress = session.trainer, session.progress
+    trainer._ready_train_loader(session)
+    if trainer.enable_validation and not session.loaders.known("val"):
+        session.loaders.get("val")
+    session.metrics.active = session.metrics.training
+    if not _resumes_within_an_epoch(session) and finished(session):
+        return False
+    session.hooks.call("on_train_start")
+    if trainer._resumed_rng is not None:
+        rng.restore(trainer._resumed_rng)
+        trainer._resumed_rng = None
+    trainer._clock = time.monotonic() - progress.seconds
+    return True
+
+
+def reload_loaders(session: Session) -> None:
+    """Ask for the loaders again, where ``reload_dataloaders_every_n_epochs`` says so."""
+    every, progress = session.trainer.reload_dataloaders_every_n_epochs, session.progress
+    if not every or progress.batch or progress.epochs == session.loaders.epoch or progress.epochs % every:
+        return
+    session.loaders.epoch = progress.epochs
+    for kind in ("train", "val"):
+        session.loaders.forget(kind)
+    session.trainer._ready_train_loader(session)

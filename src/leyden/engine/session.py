@@ -1,0 +1,332 @@
+"""One stage being executed: everything a loop needs, set up, surrounded and taken down.
+
+    configure_callbacks ─► prepare_data ─► loggers ─► setup ─► configure_model ─► [load checkpoint]
+      ─► to the device ─► configure_optimizers ─► on_fit_start ─► [restore] ─► the stage ─► teardown
+
+`Session` is frozen: what changes while it runs lives in `Progress`, `Metrics`, the module,
+the optimizers and the loader, each with a state of its own that checkpoints collect.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from leyden.callback import Callback
+from leyden.datamodule import LightningDataModule
+from leyden.engine.data import Source, TrainLoader, Transfer, request, single_source, sources, transfer_function
+from leyden.engine.hooks import Hooks, check_names, is_overridden
+from leyden.engine.optimization import Optimization, SchedulerConfig
+from leyden.engine.signals import StopFlag
+from leyden.errors import ConfigurationError
+from leyden.metrics import Metrics
+from leyden.module import LightningModule
+from leyden.precision import Precision
+from leyden.progress import Progress
+from leyden.strategy import Strategy
+
+if TYPE_CHECKING:
+    from leyden.profiler import Profiler
+    from leyden.trainer import Trainer
+
+Stage = Literal["fit", "validate", "test", "predict"]
+LOADER_HOOK = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the loops work with; see `leyden.engine.step` for the most demanding reader.
+
+    Attributes:
+        stage: What is being executed.
+        trainer: The front door; holds the options.
+        module: The user's model.
+        datamodule: The user's data module, if there is one.
+        hooks: Overridden hooks, ready to be called.
+        strategy: Where it runs.
+        precision: In which number formats.
+        progress: How far it is.
+        metrics: What was logged.
+        stop: Whether a signal asked to stop.
+        loaders: Where batches come from.
+        transfer: Brings a batch to the device; None where nothing is to be done.
+        profiler: Times hooks and steps, when there is one.
+        optimizers: In the order the module returned them.
+        schedulers: Likewise.
+        frequencies: How many batches in a row each of several optimizers takes; empty for all each time.
+        forward: ``training_step``, as the strategy wraps it.
+        backward: Differentiates a loss: torch's own method, unless the module overrides it.
+        takes_index: Whether ``training_step`` takes the index of the batch.
+        step: Runs one batch: one of the functions in `leyden.engine.step`.
+    """
+
+    stage: Stage
+    trainer: Trainer
+    module: LightningModule
+    datamodule: LightningDataModule | None
+    hooks: Hooks
+    strategy: Strategy
+    precision: Precision
+    progress: Progress
+    metrics: Metrics
+    stop: StopFlag
+    loaders: Loaders
+    transfer: Transfer | None
+    profiler: Profiler | None = None
+    optimizers: tuple[Optimizer, ...] = ()
+    schedulers: tuple[SchedulerConfig, ...] = ()
+    frequencies: tuple[int, ...] = ()
+    forward: Callable[..., Any] = LightningModule.training_step
+    backward: Callable[..., Any] = Tensor.backward
+    takes_index: bool = True
+    step: Callable[..., Any] = LightningModule.training_step
+
+
+class Loaders:
+    """The loaders of one stage, asked for when they are first needed.
+
+    Args:
+        trainer: Holds the limits.
+        module: May bring loaders.
+        datamodule: May bring loaders, and wins over the module.
+        given: Loaders passed to the trainer, by the name of the hook they replace; win over both.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        datamodule: LightningDataModule | None,
+        given: dict[str, Any],
+    ) -> None:
+        self._trainer = trainer
+        self._module = module
+        self._datamodule = datamodule
+        self._given = given
+        self._found: dict[str, list[Source]] = {}
+        self.raw: dict[str, Any] = {}
+        self.epoch = trainer.current_epoch  # in which they were asked for
+
+    def has(self, kind: str) -> bool:
+        """Whether anybody brings loaders of *kind*: ``train``, ``val``, ``test`` or ``predict``."""
+        name = f"{kind}_dataloader"
+        if self._given.get(name) is not None or is_overridden(self._module, name, LightningModule):
+            return True
+        return self._datamodule is not None and is_overridden(self._datamodule, name, LightningDataModule)
+
+    def get(self, kind: str) -> list[Source]:
+        """Return the loaders of *kind* with their numbers of batches; empty where there are none."""
+        if kind not in self._found:
+            self._found[kind] = self._request(kind)
+        return self._found[kind]
+
+    def known(self, kind: str) -> list[Source]:
+        """Return what `get` has found so far, without asking anybody."""
+        return self._found.get(kind, [])
+
+    def forget(self, kind: str) -> None:
+        """Ask again the next time."""
+        self._found.pop(kind, None)
+
+    def _request(self, kind: str) -> list[Source]:
+        name, trainer = f"{kind}_dataloader", self._trainer
+        limit: float = getattr(trainer, f"limit_{kind}_batches")
+        if limit == 0:
+            return []
+        if self._trainer._metrics.hook:
+            self._trainer._metrics.hook = name
+        found = request(name, self._given.get(name), self._module, self._datamodule)
+        if found is None:
+            return []
+        self.raw[kind] = found
+        overfit = trainer.overfit_batches if kind in ("train", "val") else 0
+        where = f"{name}()"
+        if kind == "train":
+            return [single_source(found, limit, overfit, where)]
+        return sources(found, limit, overfit, where)
+
+
+def merge_callbacks(trainer: Trainer, module: LightningModule) -> list[Callback]:
+    """Return the trainer's callbacks with the module's own, checkpoints last.
+
+    A callback of the module replaces trainer callbacks of the same or a parent type.
+
+    Raises:
+        ConfigurationError: If two callbacks with a state share a key, or a hook's name is misspelt.
+    """
+    returned = module.configure_callbacks() if is_overridden(module, "configure_callbacks", LightningModule) else []
+    own: list[Callback] = [returned] if isinstance(returned, Callback) else list(returned or [])
+    kept = [callback for callback in trainer.callbacks if not any(isinstance(new, type(callback)) for new in own)]
+    merged = in_order([*kept, *own])
+    check_callbacks(merged)
+    check_names(module)
+    return merged
+
+
+def in_order(callbacks: list[Callback]) -> list[Callback]:
+    """Keep the user's order, with those that run last behind the others."""
+    return sorted(callbacks, key=lambda callback: callback.runs_last)
+
+
+def check_callbacks(callbacks: list[Callback]) -> None:
+    """Refuse misspelt hooks, and callbacks whose states would overwrite one another."""
+    keys: dict[str, Callback] = {}
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise ConfigurationError(
+                f"{callback!r:.80} of type {type(callback).__name__} was given as a callback. "
+                "Expected an instance of a subclass of leyden.Callback."
+            )
+        check_names(callback)
+        if not is_overridden(callback, "state_dict", Callback):
+            continue
+        if callback.state_key in keys:
+            raise ConfigurationError(
+                f"two callbacks of type {type(callback).__name__} share the state key {callback.state_key!r}, "
+                "so that a "
+                "checkpoint could keep only one of them. Give them different arguments, or override state_key."
+            )
+        keys[callback.state_key] = callback
+
+
+def takes_index(step: Callable[..., Any]) -> bool:
+    """Whether a step wants the index of the batch as its second argument, whatever its name."""
+    parameters = list(inspect.signature(step).parameters.values())
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    starred = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    return starred or "batch_idx" in (each.name for each in parameters) or len(positional) >= 2
+
+
+def takes(step: Callable[..., Any], name: str) -> bool:
+    """Whether a step has a parameter called *name*."""
+    parameters = inspect.signature(step).parameters
+    return name in parameters
+
+
+@contextmanager
+def attached(trainer: Trainer, module: LightningModule, datamodule: LightningDataModule | None) -> Iterator[None]:
+    """Introduce module, data module and callbacks to the trainer for the time of a stage."""
+    slots = vars(module)
+    slots["_trainer"], slots["_metrics"] = trainer, trainer._metrics
+    slots["_device"] = trainer.strategy.root_device
+    if datamodule is not None:
+        datamodule.trainer = trainer
+    lent = [callback for callback in trainer.callbacks if not {"log", "log_dict"} & vars(callback).keys()]
+    for callback in lent:
+        vars(callback).update(log=module.log, log_dict=module.log_dict)
+    try:
+        yield
+    finally:
+        for callback in lent:
+            vars(callback).pop("log", None)
+            vars(callback).pop("log_dict", None)
+        slots.pop("_metrics", None)
+        slots.pop("_device", None)
+
+
+def prepare(
+    trainer: Trainer,
+    module: LightningModule,
+    datamodule: LightningDataModule | None,
+    stage: Stage,
+    checkpoint: dict[str, Any] | None,
+) -> None:
+    """Run everything up to `configure_model`: data, loggers, `setup`.
+
+    Loggers learn what a resumed run had written before they open anything.
+    """
+    metrics, strategy = trainer._metrics, trainer.strategy
+    metrics.device = strategy.root_device
+    metrics.hook = "prepare_data"
+    if strategy.local_rank == 0:
+        for owner, contract in ((datamodule, LightningDataModule), (module, LightningModule)):
+            if owner is not None and is_overridden(owner, "prepare_data", contract):
+                owner.prepare_data()
+    strategy.barrier("prepare_data")
+    written = checkpoint.get("leyden", {}).get("loggers", []) if checkpoint is not None and stage == "fit" else []
+    for logger in trainer.loggers:
+        logger.attach(trainer.default_root_dir)
+    for logger, state in zip(trainer.loggers, written, strict=False):
+        logger.load_state_dict(state)
+    for logger in trainer.loggers:
+        _ = logger.experiment
+    strategy.barrier("pre_setup")
+    metrics.hook = "setup"
+    if datamodule is not None:
+        datamodule.setup(stage=stage)
+    for callback in trainer.callbacks:
+        callback.setup(trainer, module, stage=stage)
+    module.setup(stage=stage)
+    strategy.barrier("post_setup")
+    if is_overridden(module, "configure_model", LightningModule):
+        metrics.hook = "configure_model"
+        with strategy.root_device, trainer.precision_plugin.init_context():
+            module.configure_model()
+
+
+def open_session(trainer: Trainer, stage: Stage, loaders: Loaders, optimization: Optimization | None) -> Session:
+    """Resolve everything a loop would otherwise look up on every step."""
+    module, datamodule = trainer.lightning_module, trainer.datamodule
+    hooks = Hooks(trainer, module, trainer.callbacks, trainer._metrics, trainer.profiler)
+    common: dict[str, Any] = {
+        "stage": stage,
+        "trainer": trainer,
+        "module": module,
+        "datamodule": datamodule,
+        "hooks": hooks,
+        "strategy": trainer.strategy,
+        "precision": trainer.precision_plugin,
+        "progress": trainer._progress,
+        "metrics": trainer._metrics,
+        "stop": trainer._stop,
+        "loaders": loaders,
+        "profiler": trainer.profiler,
+        "transfer": transfer_function(
+            module, datamodule, trainer.strategy.root_device, trainer.precision_plugin, trainer._metrics
+        ),
+    }
+    if optimization is None:
+        return Session(**common)
+    from leyden.engine.step import choose_step
+
+    step = choose_step(module, optimization)
+    forward = trainer.strategy.wrap(module.training_step, module)
+    if trainer.profiler is not None:
+        step = trainer.profiler.timed("run_training_batch", step)
+        forward = trainer.profiler.timed(f"[{type(module).__name__}] training_step", forward)
+    return Session(
+        **common,
+        optimizers=optimization.optimizers,
+        schedulers=optimization.schedulers,
+        frequencies=optimization.frequencies,
+        forward=forward,
+        backward=module.backward if is_overridden(module, "backward", LightningModule) else Tensor.backward,
+        takes_index=takes_index(module.training_step),
+        step=step,
+    )
+
+
+@contextmanager
+def evaluating(
+    module: LightningModule, stage: str, hooks: Hooks, grad: torch.no_grad | torch.inference_mode
+) -> Iterator[None]:
+    """Evaluation mode without gradients; every submodule's own flag is restored."""
+    flags = {child: child.training for child in module.modules()}
+    with grad:
+        hooks.call(f"on_{stage}_model_eval")
+        yield
+    if hooks.heard(f"on_{stage}_model_train"):
+        hooks.call(f"on_{stage}_model_train")
+    else:
+        for child, flag in flags.items():
+            child.training = flag
+
+
+__all__ = ["Loaders", "Session", "Stage", "TrainLoader", "attached", "open_session", "prepare"]

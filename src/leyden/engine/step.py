@@ -1,0 +1,306 @@
+"""One batch, from its tensors to updated weights.
+
+This is the only place in the package that runs forward, backward and update.
+Read it top to bottom; everything else exists to call it or to surround it.
+
+    batch ─► training_step ─► loss ─► zero_grad ─► backward ─► unscale ─► clip ─► optimizer.step
+             precision context        first of     scaled      └─ on the last micro-batch of a window only
+                                      a window
+
+A *window* is what makes one update: `accumulate_grad_batches` micro-batches, fewer at the
+end of an epoch. The loss of each is divided by the window's real size.
+
+Four ways through, chosen once when the session opens:
+
+    automatic_step     one optimizer: the straight line above
+    closure_step       the module overrides `optimizer_step`, or the optimizer evaluates the loss itself (L-BFGS)
+    alternating_step   several optimizers, told apart by the step's `optimizer_idx`
+    manual_step        the module does it all (``automatic_optimization = False``)
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from leyden.engine.hooks import is_overridden
+from leyden.engine.optimization import Optimization
+from leyden.errors import ConfigurationError
+from leyden.module import LightningModule
+from leyden.optimizer import LightningOptimizer
+
+if TYPE_CHECKING:
+    from leyden.engine.session import Session
+
+Step = Callable[["Session", Any, int], Any]
+
+
+def choose_step(module: LightningModule, optimization: Optimization) -> Step:
+    """Return the way through that fits the module and its optimizers.
+
+    Raises:
+        ConfigurationError: If there are several optimizers and nothing tells which one a step is for.
+    """
+    if not module.automatic_optimization:
+        return manual_step
+    wants_index = "optimizer_idx" in inspect.signature(module.training_step).parameters
+    if len(optimization.optimizers) > 1 and not wants_index:
+        raise ConfigurationError(
+            f"{type(module).__name__}.configure_optimizers returned {len(optimization.optimizers)} optimizers, "
+            "but nothing "
+            "tells which one a training step is for. Either take it as an argument, training_step(self, batch, "
+            "batch_idx, "
+            "optimizer_idx), and the optimizers take turns on each batch; or set self.automatic_optimization = "
+            "False and "
+            "step them yourself."
+        )
+    if wants_index:
+        return alternating_step
+    needs_closure = any(map(_needs_closure, optimization.optimizers))
+    if needs_closure or is_overridden(module, "optimizer_step", LightningModule):
+        return closure_step
+    return automatic_step
+
+
+def automatic_step(session: Session, batch: Any, batch_idx: int) -> dict[str, Any]:
+    """Run forward and backward on one micro-batch; update if it is the last one of its window."""
+    optimizer = session.optimizers[0]
+    _, ends, size = window(session)
+    _, outputs = differentiate(session, batch, batch_idx, optimizer)
+    if ends:
+        update(session, optimizer, size)
+    return outputs
+
+
+def closure_step(session: Session, batch: Any, batch_idx: int) -> dict[str, Any]:
+    """Hand forward and backward to the optimizer as a closure, through the module's `optimizer_step`."""
+    optimizer = session.optimizers[0]
+    _, ends, size = window(session)
+    outputs: dict[str, Any] = {}
+
+    def closure() -> Tensor | None:
+        outputs.clear()
+        loss, found = differentiate(session, batch, batch_idx, optimizer)
+        outputs.update(found)
+        return loss
+
+    if not ends:
+        closure()
+        return outputs
+    wrapped = LightningOptimizer(
+        optimizer, lambda inner, own, **kwargs: _closed_step(session, inner, own, size, kwargs)
+    )
+    session.metrics.hook = "optimizer_step"
+    session.module.optimizer_step(session.progress.epochs, batch_idx, wrapped, closure)  # type: ignore[arg-type]
+    session.progress.updates += 1
+    return outputs
+
+
+def alternating_step(session: Session, batch: Any, batch_idx: int) -> list[dict[str, Any]]:
+    """Give the batch to one optimizer after the other, gradients flowing only into its own parameters."""
+    module, outputs = session.module, []
+    _, ends, size = window(session)
+    for index in active_optimizers(session.frequencies, len(session.optimizers), batch_idx):
+        optimizer = session.optimizers[index]
+        module.toggle_optimizer(optimizer)
+        try:
+            _, found = differentiate(session, batch, batch_idx, optimizer, index)
+            if ends:
+                update(session, optimizer, size)
+        finally:
+            module.untoggle_optimizer(optimizer)
+        outputs.append(found)
+    return outputs
+
+
+def manual_step(session: Session, batch: Any, batch_idx: int) -> dict[str, Any]:
+    """Let the module do forward, backward and update itself."""
+    session.metrics.hook = "training_step"
+    with session.precision.forward_context():
+        output = session.forward(batch, batch_idx) if session.takes_index else session.forward(batch)
+    if output is None:
+        return {}
+    if isinstance(output, Tensor):
+        return {"loss": output.detach()}
+    if isinstance(output, Mapping):
+        return {key: value.detach() if key == "loss" else value for key, value in output.items()}
+    raise _unusable(session.module, output)
+
+
+def differentiate(
+    session: Session, batch: Any, batch_idx: int, optimizer: Optimizer, optimizer_idx: int | None = None
+) -> tuple[Tensor | None, dict[str, Any]]:
+    """Run forward, clear the gradients at the start of a window, and run backward."""
+    hooks, precision = session.hooks, session.precision
+    starts, ends, size = window(session)
+    with session.strategy.sync_gradients(ends):
+        session.metrics.hook = "training_step"
+        with precision.forward_context():
+            if optimizer_idx is not None:
+                output = session.forward(batch, batch_idx, optimizer_idx=optimizer_idx)
+            else:
+                output = session.forward(batch, batch_idx) if session.takes_index else session.forward(batch)
+        loss, outputs = read_output(output, size)
+        if starts:
+            hooks.call("on_before_zero_grad", optimizer)
+            session.module.optimizer_zero_grad(session.progress.epochs, batch_idx, optimizer)
+        if loss is not None:
+            loss = precision.scale(loss)
+            hooks.call("on_before_backward", loss)
+            session.backward(loss)
+            hooks.call("on_after_backward")
+    return loss, outputs
+
+
+def update(session: Session, optimizer: Optimizer, size: int) -> None:
+    """Finish the gradients of a window of *size* micro-batches and change the weights."""
+    finish_gradients(session, optimizer, size)
+    session.precision.step(optimizer)
+    session.progress.updates += 1
+
+
+def finish_gradients(session: Session, optimizer: Optimizer, size: int) -> None:
+    """Bring accumulated gradients to their final size: mean over the window, unscaled, clipped."""
+    waiting = session.progress.pending + 1
+    if waiting < size:  # the epoch ended early, which only a loader without a length can do to us
+        for parameter in _parameters(optimizer):
+            if parameter.grad is not None:
+                parameter.grad.mul_(size / waiting)
+    session.precision.unscale(optimizer)
+    session.hooks.call("on_before_optimizer_step", optimizer)
+    trainer = session.trainer
+    if trainer.gradient_clip_val is not None or trainer._clips:
+        _check_clip(session, optimizer)
+        session.metrics.hook = "configure_gradient_clipping"
+        session.module.configure_gradient_clipping(
+            optimizer,
+            gradient_clip_val=trainer.gradient_clip_val,
+            gradient_clip_algorithm=trainer.gradient_clip_algorithm,
+        )
+
+
+def window(session: Session) -> tuple[bool, bool, int]:
+    """Tell whether this micro-batch starts its window, whether it ends it, and the window's size."""
+    progress, size = session.progress, session.trainer.accumulate_grad_batches
+    waiting = progress.pending
+    if size == 1:
+        return True, True, 1
+    left = session.trainer.num_training_batches - (progress.batch - waiting)
+    size = int(min(size, left))
+    return waiting == 0, waiting + 1 >= size or progress.last, size
+
+
+def read_output(output: Any, size: int) -> tuple[Tensor | None, dict[str, Any]]:
+    """Split what a step returned into the loss to differentiate and what `on_train_batch_end` gets."""
+    if isinstance(output, Tensor):
+        loss = output / size if size > 1 else output
+        return loss, {"loss": loss.detach()}
+    if output is None:
+        return None, {}
+    if isinstance(output, Mapping) and isinstance(output.get("loss"), Tensor):
+        loss = output["loss"] / size if size > 1 else output["loss"]
+        return loss, {**output, "loss": loss.detach()}
+    raise _unusable(None, output)
+
+
+def active_optimizers(frequencies: tuple[int, ...], count: int, batch_idx: int) -> list[int]:
+    """Return which of several optimizers take *batch_idx*: all, or one by its frequency.
+
+    With frequencies ``(2, 1)`` the first takes two batches in a row, then the second one.
+    """
+    if not frequencies:
+        return list(range(count))
+    place = batch_idx % sum(frequencies)
+    for index, frequency in enumerate(frequencies):
+        if place < frequency:
+            return [index]
+        place -= frequency
+    return []
+
+
+def clip(optimizer: Optimizer, value: float | None, algorithm: str | None) -> None:
+    """Clip the gradients of *optimizer* in place, by total 2-norm or by absolute value."""
+    if not value:
+        return
+    parameters = _parameters(optimizer)
+    if algorithm == "value":
+        torch.nn.utils.clip_grad_value_(parameters, value)
+    else:
+        torch.nn.utils.clip_grad_norm_(parameters, value)
+
+
+def manual_update(session: Session, optimizer: Optimizer, closure: Callable[[], Any] | None, **kwargs: Any) -> Any:
+    """Do what ``optimizer.step()`` means in manual optimisation."""
+    result = None
+    if closure is not None and not _needs_closure(optimizer):
+        with torch.enable_grad():
+            result = closure()
+        closure = None
+    session.precision.unscale(optimizer)
+    hook = session.metrics.hook
+    session.hooks.call("on_before_optimizer_step", optimizer)
+    session.metrics.hook = hook
+    stepped = session.precision.step(optimizer, **({"closure": closure} if closure is not None else {}), **kwargs)
+    session.progress.updates += 1
+    return stepped if result is None else result
+
+
+def manual_backward(session: Session, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+    """Do what ``self.manual_backward(loss)`` means."""
+    hook = session.metrics.hook
+    loss = session.precision.scale(loss)
+    session.hooks.call("on_before_backward", loss)
+    session.module.backward(loss, *args, **kwargs)
+    session.hooks.call("on_after_backward")
+    session.metrics.hook = hook
+
+
+def _closed_step(
+    session: Session, optimizer: Optimizer, closure: Callable[[], Any] | None, size: int, kwargs: dict[str, Any]
+) -> Any:
+    """Step with a closure, and treat the gradients between it and the update."""
+    if closure is None:
+        finish_gradients(session, optimizer, size)
+        return session.precision.step(optimizer, **kwargs)
+
+    def closed() -> Any:
+        loss = closure()
+        finish_gradients(session, optimizer, size)
+        return loss
+
+    if session.precision.scales:  # a scaled update cannot evaluate the loss in the middle
+        loss = closed()
+        session.precision.step(optimizer, **kwargs)
+        return loss
+    return session.precision.step(optimizer, closure=closed, **kwargs)
+
+
+def _check_clip(session: Session, optimizer: Optimizer) -> None:
+    if not session.precision.can_clip(optimizer):
+        raise ConfigurationError(
+            f"gradients of a fused {type(optimizer).__name__} cannot be clipped in precision {session.precision.name}: "
+            "it unscales them only while it steps. Pass fused=False, use bf16-mixed, or clip nothing."
+        )
+
+
+def _needs_closure(optimizer: Optimizer) -> bool:
+    parameter = inspect.signature(type(optimizer).step).parameters.get("closure")
+    return parameter is not None and parameter.default is inspect.Parameter.empty
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _unusable(module: LightningModule | None, output: Any) -> ConfigurationError:
+    keys = f" with the keys {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
+    return ConfigurationError(
+        f"training_step returned a {type(output).__name__}{keys}: {output!r:.80}. Expected the loss as a "
+        "tensor, a dict "
+        "whose key 'loss' holds it, or None to skip the batch."
+    )

@@ -1,0 +1,170 @@
+"""From the trainer's options to objects: device, strategy, loggers, callbacks, profiler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from leyden.callback import Callback, Checkpoint
+from leyden.errors import ConfigurationError
+from leyden.logger import Logger
+from leyden.options import choice
+from leyden.precision import Precision
+from leyden.profiler import Profiler
+from leyden.strategy import Strategy
+
+_ANY_GPU = ("gpu",)
+
+
+def choose_strategy(strategy: Any, accelerator: Any, devices: Any, num_nodes: int) -> Strategy:
+    """Return where to run.
+
+    Raises:
+        ConfigurationError: If the accelerator is not there, or several devices are asked for.
+    """
+    if isinstance(strategy, Strategy):
+        return strategy
+    if strategy not in ("auto", "single_device", None):
+        raise ConfigurationError(
+            f"Trainer(strategy={strategy!r}): expected 'auto', 'single_device' or a Strategy. "
+            "This version trains on one device; run several experiments side by side with -m."
+        )
+    from leyden.strategies import SingleDevice
+
+    kind = _accelerator(accelerator)
+    index = _device_index(devices, kind)
+    if num_nodes != 1:
+        raise ConfigurationError(f"Trainer(num_nodes={num_nodes!r}): this version trains on one node. Expected 1.")
+    return SingleDevice(torch.device(kind) if kind == "cpu" or index is None else torch.device(kind, index))
+
+
+def _accelerator(accelerator: Any) -> str:
+    """Return the type of device meant by *accelerator*; what torch offers wins over the CPU."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if accelerator == "auto" or accelerator is None:
+        return found.type if found is not None else "cpu"
+    if accelerator == "cpu":
+        return "cpu"
+    if found is not None and accelerator in (*_ANY_GPU, found.type):
+        return found.type
+    there = f"'cpu' and {found.type!r}" if found is not None else "'cpu' only"
+    raise ConfigurationError(
+        f"Trainer(accelerator={accelerator!r}): torch finds no such device here; it finds {there}. "
+        "Use accelerator='auto' to take the best there is."
+    )
+
+
+def _device_index(devices: Any, kind: str) -> int | None:
+    """Return which of several devices to take; one is all this version uses."""
+    if devices in ("auto", None):
+        return None if kind == "cpu" else 0
+    if isinstance(devices, str) and devices.lstrip("-").isdigit():
+        devices = int(devices)
+    if isinstance(devices, str) and "," in devices:
+        devices = [int(part) for part in devices.split(",") if part.strip()]
+    if isinstance(devices, (list, tuple)) and len(devices) == 1 and isinstance(devices[0], int):
+        count = torch.accelerator.device_count() if kind != "cpu" else 1
+        if 0 <= devices[0] < count:
+            return devices[0]
+        raise ConfigurationError(
+            f"Trainer(devices={devices!r}): there are {count} devices of type {kind}, counted from 0."
+        )
+    if devices == 1 and not isinstance(devices, bool):
+        return 0
+    if devices == -1 and (kind == "cpu" or torch.accelerator.device_count() == 1):
+        return 0
+    raise ConfigurationError(
+        f"Trainer(devices={devices!r}): this version trains on one device. Expected 'auto', 1, or a list with "
+        "one index."
+    )
+
+
+def choose_loggers(logger: Any, fast_dev_run: int) -> list[Logger]:
+    """Return the loggers: those given; for True or None, TensorBoard with CSV beside it; for False, none."""
+    if logger is False:
+        return []
+    if fast_dev_run:
+        from leyden.loggers import DummyLogger
+
+        return [DummyLogger()]
+    if logger is None or logger is True:
+        from leyden.loggers import default_loggers
+
+        return default_loggers()
+    found = [logger] if isinstance(logger, Logger) else list(logger) if isinstance(logger, Iterable) else None
+    wrong = [each for each in found or [] if not isinstance(each, Logger)]
+    if found is None or wrong:
+        value = wrong[0] if wrong else logger
+        raise ConfigurationError(
+            f"Trainer(logger=...) was given {value!r:.80} of type {type(value).__name__}. "
+            "Expected a Logger, a list of them, True or False."
+        )
+    return found
+
+
+def choose_callbacks(given: Any, checkpointing: bool | None, bar: bool | None, summary: bool | None) -> list[Callback]:
+    """Return the user's callbacks and the default ones: checkpoint, progress bar, summary.
+
+    Raises:
+        ConfigurationError: If a callback is given and its kind is switched off at the same time.
+    """
+    for option, value in (
+        ("enable_checkpointing", checkpointing),
+        ("enable_progress_bar", bar),
+        ("enable_model_summary", summary),
+    ):
+        choice(option, value, (None, True, False))
+    callbacks: list[Any] = list(given or []) if given is None or isinstance(given, Iterable) else [given]
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise ConfigurationError(
+                f"Trainer(callbacks=...) was given {callback!r:.80} of type {type(callback).__name__}. "
+                "Expected instances of leyden.Callback."
+            )
+    from leyden.callbacks import ModelCheckpoint, ModelSummary, ProgressBar, default_progress_bar
+
+    for kind, wanted, option, make in (
+        (Checkpoint, checkpointing, "enable_checkpointing", ModelCheckpoint),
+        (ProgressBar, bar, "enable_progress_bar", default_progress_bar),
+        (ModelSummary, summary, "enable_model_summary", ModelSummary),
+    ):
+        present = [callback for callback in callbacks if isinstance(callback, kind)]
+        if wanted is False and present:
+            raise ConfigurationError(
+                f"Trainer({option}=False) was given together with the callback {type(present[0]).__name__}. "
+                "Drop one of the two."
+            )
+        if not present and wanted is not False:
+            callbacks.append(make())
+    return callbacks
+
+
+def choose_precision_plugin(plugins: Any, precision: Any) -> Any:
+    """Return the precision among *plugins*, or *precision* where there is none.
+
+    Raises:
+        ConfigurationError: If there is anything else among them, or two precisions are given.
+    """
+    given = [] if plugins is None else list(plugins) if isinstance(plugins, (list, tuple)) else [plugins]
+    for plugin in given:
+        if not isinstance(plugin, Precision):
+            raise ConfigurationError(
+                f"Trainer(plugins=...) was given {plugin!r:.80} of type {type(plugin).__name__}. "
+                "Expected a Precision; a strategy goes to strategy=..."
+            )
+    if len(given) + (precision is not None) > 1:
+        raise ConfigurationError("Trainer(...) was given two precisions, in plugins=... and precision=.... Pass one.")
+    return given[0] if given else precision
+
+
+def choose_profiler(profiler: Any) -> Profiler | None:
+    """Return the profiler meant by ``"simple"``, an object, or None."""
+    if profiler is None or isinstance(profiler, Profiler):
+        return profiler
+    if profiler == "simple":
+        from leyden.profilers import SimpleProfiler
+
+        return SimpleProfiler()
+    raise ConfigurationError(f"Trainer(profiler={profiler!r}): expected 'simple', a Profiler or None.")

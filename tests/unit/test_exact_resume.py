@@ -1,0 +1,243 @@
+"""A run stopped after any step and resumed equals the uninterrupted one bit for bit: weights, rows, learning rates."""
+
+import csv
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+import leyden as L
+from leyden.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from leyden.errors import Interrupted
+from leyden.loggers import CSVLogger
+
+
+class Everything(L.LightningModule):
+    """Uses whatever has a state: dropout, batch norm, metric objects, schedulers, half-accumulated means."""
+
+    def __init__(self, scheduler="step"):
+        super().__init__()
+        self.scheduler = scheduler
+        self.layers = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3))
+        self.train_acc, self.val_acc, self.seen = MulticlassAccuracy(3), MulticlassAccuracy(3), MeanMetric()
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self.layers(x + 0.01 * float(np.random.rand()) + 0.01 * random.random())
+        loss = F.cross_entropy(scores, y)
+        self.train_acc(scores, y)
+        self.seen.update(loss.detach())
+        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True)
+        self.log("acc", self.train_acc, on_step=True, on_epoch=True)
+        self.log("largest", loss, on_step=False, on_epoch=True, reduce_fx="max")
+        return loss
+
+    def on_train_epoch_end(self):
+        self.log("seen", self.seen.compute())
+        self.seen.reset()
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self.layers(x)
+        self.val_acc(scores, y)
+        self.log("val_loss", F.cross_entropy(scores, y))
+        self.log("val_acc", self.val_acc)
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.Adam(self.parameters(), lr=0.02)
+        if self.scheduler == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5)
+            return {"optimizer": optimizer, "lr_scheduler": plateau, "monitor": "val_loss"}
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=40)
+        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
+
+
+class Manual(Everything):
+    """Steps its optimizer itself, on every second batch: gradients wait in between."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.manual_backward(loss)
+        if batch_idx % 2:
+            optimizer = self.optimizers()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+class Noisy(Dataset):
+    """A map-style data set whose items are augmented with random numbers of the fetching process."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, index):
+        return self.x[index] + 0.1 * torch.randn(6), self.y[index]
+
+
+class Stream(IterableDataset):
+    """A data set without a length."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __iter__(self):
+        yield from zip(self.x, self.y, strict=True)
+
+
+def data():
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(56, 6, generator=generator)
+    return x, (x[:, 0] > 0).long() + (x[:, 1] > 0.5).long()
+
+
+def run(folder, module_class, dataset_class, workers, options, resume_from=None, save=True, **arguments):
+    """Train, with a checkpoint after every batch; returns the module, the trainer and the rows."""
+    L.seed_everything(3, verbose=False)
+    x, y = data()
+    dataset = dataset_class(x, y)
+    shuffle = {} if isinstance(dataset, IterableDataset) else {"shuffle": True}
+    loader = DataLoader(dataset, 8, num_workers=workers, **shuffle)
+    module = module_class(**arguments)
+    saver = ModelCheckpoint(folder / "every", filename="{step}-{n}", every_n_train_steps=1, save_top_k=-1)
+    epochs = ModelCheckpoint(folder / "epochs", monitor="val_loss", save_top_k=2, save_last=True)
+    trainer = L.Trainer(
+        max_epochs=3,
+        default_root_dir=folder,
+        logger=CSVLogger(folder, name="", version=""),
+        callbacks=[
+            EarlyStopping("val_loss", patience=5),
+            LearningRateMonitor("step"),
+            epochs,
+            *([saver] if save else []),
+        ],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        **options,
+    )
+    trainer.fit(module, loader, DataLoader(TensorDataset(x, y), 20, shuffle=True), ckpt_path=resume_from)
+    with open(folder / "metrics.csv", encoding="utf-8") as file:
+        return module, trainer, list(csv.DictReader(file))
+
+
+def checkpoints(folder):
+    return sorted((folder / "every").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+
+
+CASES = {
+    "plain": (Everything, TensorDataset, 0, {}, {}),
+    "augmented, two workers": (Everything, Noisy, 2, {}, {}),
+    "augmented in this process": (Everything, Noisy, 0, {}, {}),
+    "accumulation over an odd rest": (Everything, TensorDataset, 0, {"accumulate_grad_batches": 3}, {}),
+    "validation within epochs, plateau": (
+        Everything, TensorDataset, 0, {"val_check_interval": 0.5}, {"scheduler": "plateau"},
+    ),
+    "without a length": (Everything, Stream, 0, {"accumulate_grad_batches": 2}, {}),
+    "manual": (Manual, TensorDataset, 0, {}, {}),
+    "bf16": (Everything, TensorDataset, 0, {"precision": "bf16-mixed"}, {}),
+    "clipping": (Everything, TensorDataset, 0, {"gradient_clip_val": 0.1}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")  # resumed elsewhere on purpose
+@pytest.mark.parametrize("case", CASES)
+def test_resuming_from_any_checkpoint_equals_the_uninterrupted_run(case, tmp_path):
+    module_class, dataset_class, workers, options, arguments = CASES[case]
+    whole = tmp_path / "whole"
+    expected, trainer, rows = run(whole, module_class, dataset_class, workers, options, **arguments)
+    saved = checkpoints(whole)
+    chosen = saved[:: 3 if workers == 0 else 8]
+
+    assert len(saved) >= 6
+    for checkpoint in [*chosen, whole / "epochs" / "last.ckpt"]:
+        again = tmp_path / "again"
+        again.mkdir()
+        shutil.copy(whole / "metrics.csv", again / "metrics.csv")  # as a killed process would have left it
+        module, resumed, its_rows = run(
+            again, module_class, dataset_class, workers, options, resume_from=checkpoint, **arguments
+        )
+
+        assert resumed.global_step == trainer.global_step, checkpoint.name
+        for (name, weight), other in zip(expected.state_dict().items(), module.state_dict().values(), strict=True):
+            assert torch.equal(weight, other), f"{name} differs after a resume from {checkpoint.name}"
+        assert its_rows == rows, f"rows differ after a resume from {checkpoint.name}"
+        shutil.rmtree(again)
+
+
+def test_a_checkpoint_loads_without_executing_anything(tmp_path):
+    run(tmp_path, Everything, TensorDataset, 0, {"accumulate_grad_batches": 3})
+
+    for path in checkpoints(tmp_path):
+        assert "state_dict" in torch.load(path, weights_only=True)
+
+
+def test_a_run_stopped_by_early_stopping_is_not_trained_further_by_a_resume(tmp_path):
+    def fit(resume_from=None):
+        L.seed_everything(3, verbose=False)
+        x, y = data()
+        trainer = L.Trainer(
+            max_epochs=20,
+            default_root_dir=tmp_path,
+            logger=False,
+            callbacks=[
+                EarlyStopping("val_loss", patience=0, min_delta=10.0),
+                ModelCheckpoint(tmp_path, save_last=True),
+            ],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        loader = DataLoader(TensorDataset(x, y), 8)
+        trainer.fit(Everything(), loader, loader, ckpt_path=resume_from)
+        return trainer.current_epoch
+
+    assert fit() == fit(resume_from=Path(tmp_path, "last.ckpt")) == 2
+
+
+class Stopped(Everything):
+    """Sends a signal to its own process once, from inside a step."""
+
+    def __init__(self, where=None):
+        super().__init__()
+        self.where = where
+
+    def training_step(self, batch, batch_idx):
+        if self.where == ("training", self.global_step):
+            signal.raise_signal(signal.SIGTERM)
+        return super().training_step(batch, batch_idx)
+
+    def validation_step(self, batch, batch_idx):
+        if self.where == ("validation", self.global_step) and batch_idx == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return super().validation_step(batch, batch_idx)
+
+
+@pytest.mark.parametrize("where", [("training", 3), ("training", 6), ("validation", 14)])
+def test_a_signal_in_the_middle_of_a_step_is_obeyed_between_two_and_loses_nothing(where, tmp_path):
+    expected, _, rows = run(tmp_path / "whole", Stopped, TensorDataset, 0, {}, save=False)
+    folder = tmp_path / "stopped"
+
+    with pytest.raises(Interrupted) as caught:
+        run(folder, Stopped, TensorDataset, 0, {}, save=False, where=where)
+    module, _, its_rows = run(folder, Stopped, TensorDataset, 0, {}, save=False, resume_from=caught.value.checkpoint)
+
+    assert (caught.value.signum, caught.value.exit_code) == (signal.SIGTERM, 143)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    for (name, weight), other in zip(expected.state_dict().items(), module.state_dict().values(), strict=True):
+        assert torch.equal(weight, other), name
+    assert its_rows == rows
