@@ -1,0 +1,366 @@
+"""Save checkpoints while a model is trained, and keep the best of them.
+
+    trigger ─► decide ─► name ─► update own state ─► write ─► link ─► delete what fell out
+    (checkpoint_triggers)   (checkpoint_folder)
+
+The own state comes before the write on purpose: it is part of the file, so that a run
+resumed from that file decides as the uninterrupted one did. Deleting comes last: at no
+moment is there less on disk than was promised.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from leyden.callbacks import checkpoint_files as files
+from leyden.callbacks.agreement import all_ranks
+from leyden.callbacks.checkpoint_folder import CheckpointFolder
+from leyden.callbacks.checkpoint_triggers import Triggers, saves_at_train_epoch_end, validation_follows
+from leyden.errors import ConfigurationError
+from leyden.paths import lies_in, relocated
+from leyden.warnings import log, warn_once
+
+if TYPE_CHECKING:
+    from leyden.module import LightningModule
+    from leyden.trainer import Trainer
+
+_RESTORED = ("best_model_score", "kth_best_model_path", "kth_value", "best_k_models", "last_model_path")
+
+
+class ModelCheckpoint(CheckpointFolder):
+    """Save the model every so often; keep the newest, the best few, or all.
+
+    At most one of the three triggers may be given; none means once per epoch, at the end
+    of the training epoch if validation runs once per epoch (or never), else after each
+    validation. Nothing is saved twice at one number of optimizer steps, and nothing at
+    all during a sanity check or under ``fast_dev_run``.
+
+    Args:
+        dirpath: Folder on a local disk; default beside the first logger's files, else
+            ``<default_root_dir>/checkpoints``.
+        filename: Name with fields, e.g. ``mnist-{epoch:02d}-{val_loss:.2f}``, which gives
+            ``mnist-epoch=02-val_loss=0.32.ckpt``; default ``{epoch}-{step}``.
+        monitor: Logged key that ranks the checkpoints; None ranks by age.
+        verbose: Whether each decision goes to the log.
+        save_last: Also keep ``last.ckpt``, written whenever a checkpoint is: True for a
+            full file, ``"link"`` for a relative symbolic link.
+        save_top_k: How many to keep: the k best, -1 for all, 0 for none.
+        save_on_exception: Whether to save when the run is stopped by an exception.
+        save_weights_only: Whether to leave out everything that only a resumed run needs.
+        mode: ``"min"`` or ``"max"``: whether a smaller or a larger value is better.
+        auto_insert_metric_name: Whether values in names are preceded by ``<name>=``.
+        every_n_train_steps: Save every so many optimizer steps.
+        train_time_interval: Save each time so much time has passed.
+        every_n_epochs: Save every so many epochs.
+        save_on_train_epoch_end: Overrides where epoch checkpoints are saved (see above).
+        enable_version_counter: Whether a name that is taken gets ``-v1``, ``-v2`` ...
+            appended instead of being overwritten.
+
+    Attributes:
+        best_model_path: Best checkpoint, or the newest without a monitor.
+        best_model_score: Its score, a scalar tensor on the CPU.
+        best_k_models: Scores of the checkpoints kept, by path.
+        kth_best_model_path: The worst of those kept, the next one to go.
+        kth_value: Its score.
+        last_model_path: Path of ``last.ckpt``.
+        current_score: Score of the checkpoint saved most recently.
+
+    Raises:
+        ConfigurationError: If the arguments contradict each other.
+    """
+
+    def __init__(
+        self,
+        dirpath: str | os.PathLike[str] | None = None,
+        filename: str | None = None,
+        monitor: str | None = None,
+        verbose: bool = False,
+        save_last: bool | Literal["link"] | None = None,
+        save_top_k: int = 1,
+        save_on_exception: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "min",
+        auto_insert_metric_name: bool = True,
+        every_n_train_steps: int | None = None,
+        train_time_interval: timedelta | None = None,
+        every_n_epochs: int | None = None,
+        save_on_train_epoch_end: bool | None = None,
+        enable_version_counter: bool = True,
+    ) -> None:
+        super().__init__(dirpath, filename, save_weights_only, auto_insert_metric_name, enable_version_counter)
+        _check_options(monitor, save_top_k, mode)
+        self.monitor = monitor
+        self.verbose = verbose
+        self.save_last = save_last
+        self.save_top_k = save_top_k
+        self.save_on_exception = save_on_exception
+        self.mode = mode
+        self._triggers = Triggers.from_options(every_n_train_steps, every_n_epochs, train_time_interval)
+        self._save_on_train_epoch_end = save_on_train_epoch_end
+
+        self.best_model_path = ""
+        self.best_model_score: Tensor | None = None
+        self.best_k_models: dict[str, Tensor] = {}
+        self.kth_best_model_path = ""
+        self.kth_value: Tensor = files.worst_score(mode)
+        self.last_model_path = ""
+        self.current_score: Tensor | None = None
+        self._resumed_from: str | None = None
+        self._deferred = False  # a step or time trigger waits for the next validation
+        self._validated = False
+
+    @property
+    def every_n_epochs(self) -> int:
+        """Number of epochs between two checkpoints; 0 if another trigger is in use."""
+        return self._triggers.epochs
+
+    # --- state -----------------------------------------------------------------------------
+
+    @property
+    def state_key(self) -> str:
+        """Key in a checkpoint: several callbacks may differ in what they monitor and when they save."""
+        return self._generate_state_key(
+            monitor=self.monitor,
+            mode=self.mode,
+            every_n_train_steps=self._triggers.steps,
+            every_n_epochs=self._triggers.epochs,
+            train_time_interval=self._triggers.interval,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return Lightning's nine entries, and three that make the next decision the same."""
+        return {
+            "monitor": self.monitor,
+            "best_model_score": self.best_model_score,
+            "best_model_path": self.best_model_path,
+            "current_score": self.current_score,
+            "dirpath": self.dirpath,
+            "best_k_models": dict(self.best_k_models),
+            "kth_best_model_path": self.kth_best_model_path,
+            "kth_value": self.kth_value,
+            "last_model_path": self.last_model_path,
+            "last_global_step_saved": self._last_global_step_saved,
+            "last_checkpoint_saved": self._last_checkpoint_saved,
+            "deferred": self._deferred,
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remember which file the state comes from: it tells whether the folder was moved."""
+        self._resumed_from = trainer.ckpt_path
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back everything if the folder is still the same or was moved, else only `best_model_path`."""
+        saved_in = state_dict.get("dirpath", self.dirpath)
+        if lies_in(self._resumed_from, self.dirpath) and saved_in != self.dirpath:
+            state_dict = relocated(state_dict, str(saved_in), str(self.dirpath))
+            saved_in = self.dirpath
+        self.best_model_path = state_dict["best_model_path"]
+        if saved_in != self.dirpath:
+            warn_once(
+                f"The folder of checkpoints has changed from {saved_in!r} to {self.dirpath!r}: of the state of "
+                "ModelCheckpoint only best_model_path is restored, and files in the old folder are left alone."
+            )
+            return
+        for name in _RESTORED:
+            setattr(self, name, state_dict.get(name, getattr(self, name)))
+        self.best_k_models = dict(self.best_k_models)
+        self.current_score = state_dict.get("current_score")
+        self._last_global_step_saved = state_dict.get("last_global_step_saved", 0)
+        self._last_checkpoint_saved = state_dict.get("last_checkpoint_saved", "")
+        self._deferred = state_dict.get("deferred", False)
+
+    # --- hooks -----------------------------------------------------------------------------
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Settle the folder, and say so if files of another run lie there."""
+        super().setup(trainer, pl_module, stage)
+        fresh = stage == "fit" and not trainer.fast_dev_run and trainer.ckpt_path is None
+        if fresh and self.save_top_k != 0 and self.dirpath and any(Path(self.dirpath).glob("*")):
+            warn_once(f"Checkpoint directory {self.dirpath} exists and is not empty.")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock of `train_time_interval`."""
+        self._triggers.start_clock()
+        self._validated = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save if a step or time trigger fires; wait for a validation that has to come first."""
+        if not self._triggers.within_epoch or self._idle(trainer) or not self._triggers.due_at_step(trainer):
+            return
+        if self.monitor is not None and (self.monitor not in trainer.callback_metrics or validation_follows(trainer)):
+            self._deferred = True
+            return
+        self._save(trainer, ranked=True, last=True)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what waited for this validation, or the epoch's checkpoint if this is the place for it."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        self._validated = True
+        if self._idle(trainer):
+            return
+        if self._deferred:
+            self._deferred = False
+            self._save(trainer, ranked=True, last=True)
+        elif not saves_at_train_epoch_end(trainer, self._save_on_train_epoch_end):
+            self._save_epoch(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the epoch's checkpoint if this is the place for it."""
+        if not self._idle(trainer) and saves_at_train_epoch_end(trainer, self._save_on_train_epoch_end):
+            self._save_epoch(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """With `save_last`, leave one file behind even if no trigger ever fired."""
+        if self.save_last and not self._last_checkpoint_saved and not trainer.fast_dev_run:
+            self._save(trainer, ranked=False, last=True)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """With `save_on_exception`, save what there is; the name is not counted up."""
+        if not self.save_on_exception or self._idle(trainer):
+            return
+        metrics = self._metrics(trainer)
+        path = self.format_checkpoint_name(metrics)
+        outdated = self._name_last(trainer, metrics, path) if self.save_last else ""
+        self._write(trainer, path)
+        self._renew_last(trainer, outdated)
+        log.info("%s was raised; saved a checkpoint to %s", type(exception).__name__, path)
+
+    def _idle(self, trainer: Trainer) -> bool:
+        """Whether nothing may be saved now."""
+        return (
+            bool(trainer.fast_dev_run)
+            or trainer.state.fn != "fit"
+            or trainer.sanity_checking
+            or self._last_global_step_saved == trainer.global_step
+        )
+
+    # --- deciding --------------------------------------------------------------------------
+
+    def _save_epoch(self, trainer: Trainer) -> None:
+        due = self._triggers.due_at_epoch(trainer.current_epoch)
+        relink = self.save_last == "link" and bool(self._last_checkpoint_saved)
+        if due or relink:
+            self._save(trainer, ranked=due, last=relink)
+
+    def _save(self, trainer: Trainer, *, ranked: bool, last: bool) -> None:
+        """Carry out one decision to save.
+
+        Args:
+            trainer: The trainer.
+            ranked: Whether the model competes for a place among the `save_top_k`.
+            last: Whether ``last.ckpt`` is renewed even if the model wins no place.
+        """
+        metrics = self._metrics(trainer)
+        path, dropped = self._admit(trainer, metrics) if ranked and self.save_top_k != 0 else ("", "")
+        renew = bool(self.save_last and (path or last))
+        outdated = self._name_last(trainer, metrics, path) if renew else ""
+        if path:
+            self._write(trainer, path)
+        if renew:
+            self._renew_last(trainer, outdated)
+        self._delete(trainer, dropped, path)
+
+    def _name_last(self, trainer: Trainer, metrics: Mapping[str, Tensor], planned: str) -> str:
+        """Settle `last_model_path`; returns the path it had before."""
+        previous = self.last_model_path
+        self.last_model_path = self._free_name(
+            trainer, metrics, self.CHECKPOINT_NAME_LAST, replaces=previous, planned=planned
+        )
+        return previous
+
+    def _renew_last(self, trainer: Trainer, outdated: str) -> None:
+        """Write or link the file at `last_model_path`, then delete *outdated*, its predecessor."""
+        if not self.save_last:
+            return
+        if self.save_last == "link" and self._last_checkpoint_saved and self.save_top_k != 0:
+            self._link(trainer, self._last_checkpoint_saved, self.last_model_path)
+        else:
+            self._write(trainer, self.last_model_path)
+        self._delete(trainer, outdated, self.last_model_path)
+
+    def _admit(self, trainer: Trainer, metrics: Mapping[str, Tensor]) -> tuple[str, str]:
+        """Give the model a place if it deserves one; returns the new path and the one that lost its place."""
+        if self.monitor is None:
+            previous = self.best_model_path
+            self.best_model_path = self._free_name(trainer, metrics, None, replaces=previous)
+            return self.best_model_path, previous if self.save_top_k == 1 else ""
+        current = self._monitored(metrics)
+        if current is None or not self.check_monitor_top_k(trainer, current):
+            self._report(metrics, f"was not in top {self.save_top_k}")
+            return "", ""
+        return self._rank(trainer, metrics, current)
+
+    def _monitored(self, metrics: Mapping[str, Tensor]) -> Tensor | None:
+        """Return the monitored value; its absence is an error once a validation could have logged it."""
+        value = metrics.get(self.monitor or "")
+        if value is not None:
+            return value
+        message = (
+            f"ModelCheckpoint(monitor={self.monitor!r}) did not find that key among the logged metrics.\n"
+            f"  logged so far: {sorted(metrics)}\n"
+            f"  Log it with self.log({self.monitor!r}, value) in the module, or monitor one of the above."
+        )
+        if self._validated:
+            raise ConfigurationError(message)
+        warn_once(message)
+        return None
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        """Whether a model with the score *current* has a place among the `save_top_k`; all ranks must agree."""
+        if current is None:
+            return False
+        if self.save_top_k == -1 or len(self.best_k_models) < self.save_top_k:
+            return True
+        better = files.beats(current, self.best_k_models[self.kth_best_model_path], self.mode)
+        return all_ranks(trainer.strategy, better)
+
+    def _rank(self, trainer: Trainer, metrics: Mapping[str, Tensor], current: Tensor) -> tuple[str, str]:
+        """Enter the model into the ranking, in the place of the worst if it is full."""
+        dropped = ""
+        if len(self.best_k_models) == self.save_top_k:
+            dropped = self.kth_best_model_path
+            self.best_k_models.pop(dropped)
+        path = self._free_name(trainer, metrics, None, replaces=dropped)
+        self.current_score = files.worst_score(self.mode) if torch.isnan(current) else current
+        self.best_k_models[path] = self.current_score
+        if self.save_top_k == -1 or len(self.best_k_models) == self.save_top_k:
+            self.kth_best_model_path = files.worst_of(self.best_k_models, self.mode)
+            self.kth_value = self.best_k_models[self.kth_best_model_path]
+        self.best_model_path = files.best_of(self.best_k_models, self.mode)
+        self.best_model_score = self.best_k_models[self.best_model_path]
+        self._report(metrics, f"reached {self.current_score:0.5f} (best {self.best_model_score:0.5f}), saving {path!r}")
+        return path, dropped
+
+    def _metrics(self, trainer: Trainer) -> dict[str, Tensor]:
+        """Copy the logged values to the CPU and add `epoch` and `step`."""
+        metrics = {name: torch.as_tensor(value).detach().cpu() for name, value in trainer.callback_metrics.items()}
+        for name, value in (("epoch", trainer.current_epoch), ("step", trainer.global_step)):
+            metrics[name] = metrics[name].int() if name in metrics else torch.tensor(value)
+        return metrics
+
+    def _report(self, metrics: Mapping[str, Tensor], what: str) -> None:
+        if self.verbose:
+            log.info("epoch %d, global step %d: %r %s", metrics["epoch"], metrics["step"], self.monitor, what)
+
+
+def _check_options(monitor: str | None, save_top_k: int, mode: str) -> None:
+    """Refuse arguments that cannot be meant."""
+    if mode not in ("min", "max"):
+        raise ConfigurationError(f"ModelCheckpoint(mode={mode!r}) is unknown. Expected 'min' or 'max'.")
+    if save_top_k < -1:
+        raise ConfigurationError(f"ModelCheckpoint(save_top_k={save_top_k}) must be -1 (all), 0 (none) or more.")
+    if monitor is None and save_top_k > 1:
+        raise ConfigurationError(
+            f"ModelCheckpoint(save_top_k={save_top_k}, monitor=None) has nothing to rank the checkpoints by.\n"
+            "  Give monitor='<a logged key>', or keep the newest (save_top_k=1) or all (save_top_k=-1)."
+        )
