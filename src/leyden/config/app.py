@@ -1,0 +1,178 @@
+"""The command line of a composed program: Hydra's, with its mistakes told in our words.
+
+    argv ─► flags that only show something (--help --cfg --info ...) ─► Hydra's own main
+       └──► compose ─► check ─► Hydra runs the job, or each job of a multirun ─► task
+
+Hydra composes a second time when it runs the job: a tenth of a second, for which everything
+of Hydra's keeps working (launchers, sweepers, callbacks, ``hydra.mode``), and every mistake
+is found before Hydra makes a directory. Of a multirun all grid points are checked first.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from leyden.config.build import BuildError
+from leyden.config.check import ensure
+from leyden.config.compose import Composed, Session, session, version_base
+from leyden.config.grid import check_grid
+from leyden.config.plain import settle
+from leyden.config.problems import ConfigProblems, Problem
+from leyden.config.project import put_project_on_path, shipped_conf
+from leyden.config.search_path import register
+from leyden.errors import ConfigurationError
+
+FAILED = 1  # exit code of a constructor that raised
+USAGE = 2  # exit code of a command that was not meant as it was given
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a task is told beside its config.
+
+    Args:
+        config_name: Of the primary config.
+        overrides: Of this job, as they were typed.
+        choices: The option chosen of each group.
+        job_num: Number of this job in a multirun, from 0; None in a single run.
+        sweep_dir: Directory of the whole multirun; None in a single run.
+    """
+
+    config_name: str
+    overrides: list[str]
+    choices: dict[str, Any]
+    job_num: int | None
+    sweep_dir: str | None
+
+
+Task = Callable[[DictConfig, Context], Any]
+
+
+def run_app(config_name: str, argv: Sequence[str], task: Task) -> int:
+    """Run *task* on what *argv* composes.
+
+    Args:
+        config_name: Of the primary config, ``"train"`` say.
+        argv: Everything after the name of the command.
+        task: Called with the checked config (not resolved, see `freeze`) and its context,
+            once per job. What it returns is the exit code; None counts as 0.
+
+    Returns:
+        0, the first code other than 0 that a task returned, or 2 if the command was not
+        meant as it was given; the reason is then on the standard error stream, and
+        nothing has been made or touched.
+    """
+    try:
+        return _run(config_name, list(argv), task)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    except SystemExit as leaving:  # argparse and Hydra leave this way after showing something
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+
+
+def _run(config_name: str, argv: list[str], task: Task) -> int:
+    put_project_on_path()
+    arguments, unknown = get_args_parser().parse_known_args(argv)
+    if unknown:
+        raise ConfigProblems([_flag(word) for word in unknown], "the command line")
+    if arguments.shell_completion or arguments.hydra_help or arguments.experimental_rerun:
+        return _hydra_main(config_name, argv, arguments.config_path)
+    name, overrides = arguments.config_name or config_name, list(arguments.overrides)
+    config_path = Path(arguments.config_path) if arguments.config_path else None
+    config_dir = Path(arguments.config_dir) if arguments.config_dir else None
+    with session(name, config_path, config_dir) as opened:
+        composed = opened.compose(overrides, RunMode.MULTIRUN)
+        if not (arguments.help or arguments.cfg or arguments.info):
+            return _execute(opened, composed, task, arguments.multirun)
+    shown = argv
+    if arguments.resolve and not any(line.lstrip("+").startswith("paths.run_dir=") for line in overrides):
+        shown = [*argv, "paths.run_dir='<run_dir>'"]  # only a run that is made has one
+    return _hydra_main(config_name, shown, arguments.config_path)
+
+
+def _flag(word: str) -> Problem:
+    bare = word.lstrip("-")
+    hint = f"Values of the config are given without dashes: {bare}" if "=" in bare else "See --help"
+    return Problem(word, f"is no flag. {hint}")
+
+
+def _execute(opened: Session, composed: Composed, task: Task, multirun: bool) -> int:
+    mode = RunMode.MULTIRUN if multirun else composed.hydra.mode or RunMode.RUN
+    overrides = opened.review(composed.overrides, mode)
+    if mode is RunMode.MULTIRUN:
+        check_grid(opened, composed, overrides)
+        run = opened.app.multirun
+    else:
+        ensure(composed.config, composed.origins)
+        run = opened.app.run
+    overrides.append(f"hydra.mode={mode.name}")
+    return _code(run(config_name=opened.config_name, task_function=_job(task), overrides=overrides))
+
+
+def _job(task: Task) -> Callable[[DictConfig], int]:
+    """Wrap *task* as Hydra calls it."""
+
+    def job(config: DictConfig) -> int:
+        settle(config)
+        try:
+            code = task(config, _context())
+        except ConfigurationError as error:
+            print(error, file=sys.stderr)
+            return USAGE
+        except BuildError as error:
+            traceback.print_exception(error.__cause__)
+            print(error, file=sys.stderr)
+            return FAILED
+        return code if isinstance(code, int) else 0
+
+    return job
+
+
+def _context() -> Context:
+    part = HydraConfig.get()
+    many = part.mode is RunMode.MULTIRUN
+    return Context(
+        config_name=str(part.job.config_name),
+        overrides=list(part.overrides.task),
+        choices={str(group): option for group, option in part.runtime.choices.items()},
+        job_num=part.job.num if many and not OmegaConf.is_missing(part.job, "num") else None,
+        sweep_dir=str(part.sweep.dir) if many else None,
+    )
+
+
+def _code(outcome: Any) -> int:
+    """Return the first exit code other than 0 in what Hydra returns: one job, or batches of them."""
+    if isinstance(outcome, list | tuple):
+        return next((code for code in map(_code, outcome) if code), 0)
+    value = getattr(outcome, "return_value", 0)
+    return value if isinstance(value, int) else 0
+
+
+def _hydra_main(config_name: str, argv: list[str], config_path: str | None) -> int:
+    """Let Hydra's own main show what *argv* asks for."""
+    register()
+    primary = str(Path(config_path).resolve() if config_path else shipped_conf())
+    before, sys.argv = sys.argv, ["leyden", *argv, *(["--config-path", primary] if config_path else [])]
+    try:
+        hydra.main(config_path=primary, config_name=config_name, **version_base())(_nothing)()
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def _nothing(config: DictConfig) -> None:
+    """Stand in for a task where Hydra only shows something."""

@@ -1,0 +1,177 @@
+"""From groups and overrides to one config: Hydra's composition, with errors one can act on.
+
+overrides ─► Hydra composes ─► Composed
+                 │ fails
+                 ▼
+             review every override: keys that a target takes get their '+', once;
+             whatever else is wrong is said, all of it, as `ConfigProblems`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from leyden.config.groups import FoundGroups
+from leyden.config.mistakes import explain
+from leyden.config.origins import Origins
+from leyden.config.overrides import read, review, several_values
+from leyden.config.plain import settle
+from leyden.config.problems import ConfigProblems, Problem
+from leyden.config.project import shipped_conf
+from leyden.config.search_path import register
+
+OVERRIDES = "the overrides"
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A config, and how it came about.
+
+    Args:
+        config: The composed config, without Hydra's own part; not resolved, but independent of Hydra.
+        hydra: Hydra's own part.
+        overrides: What was typed for the job, plus the ``+`` that were left out.
+        choices: The option chosen of each group.
+        origins: Tells which file set a key.
+    """
+
+    config: DictConfig
+    hydra: DictConfig
+    overrides: list[str]
+    choices: dict[str, Any]
+    origins: Origins
+
+
+class Session:
+    """Hydra set up on one search path. Made by `session`.
+
+    Args:
+        config_name: Of the primary config.
+    """
+
+    def __init__(self, config_name: str) -> None:
+        self.config_name = config_name
+        self.app: Any = GlobalHydra.instance().hydra
+        self.loader: ConfigLoader = GlobalHydra.instance().config_loader()
+        self.groups = FoundGroups(self.loader)
+
+    def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> Composed:
+        """Compose one config.
+
+        Args:
+            overrides: In Hydra's grammar.
+            mode: ``RunMode.MULTIRUN`` leaves sweeps (``seed=1,2``) out instead of refusing them.
+
+        Raises:
+            ConfigProblems: If an override or a config file is wrong.
+        """
+        lines = list(overrides)
+        try:
+            return self._compose(lines, mode)
+        except Exception as error:  # nothing but composition runs here: whatever is raised is why it failed
+            failure = error
+        admitted = self.review(lines, mode)
+        if admitted == lines:
+            chosen = [line.lstrip("+").replace("=", "/", 1) for line in lines if self.chooses(line)]
+            raise ConfigProblems([explain(failure, self.loader, self.groups, chosen)]) from failure
+        return self.compose(admitted, mode)
+
+    def _compose(self, overrides: list[str], mode: RunMode) -> Composed:
+        whole = self.app.compose_config(config_name=self.config_name, overrides=overrides, run_mode=mode)
+        HydraConfig.instance().set_config(whole)  # what ${hydra:...} reads
+        config = whole.copy()
+        with open_dict(config):
+            hydra_part = config.pop("hydra")
+        settle(config)
+        choices = {str(group): option for group, option in hydra_part.runtime.choices.items()}
+        origins = Origins(self.loader, self.config_name, overrides)
+        return Composed(config, hydra_part, overrides, choices, origins)
+
+    def review(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> list[str]:
+        """Return *overrides* with the ``+`` that keys known to a target may lack.
+
+        Raises:
+            ConfigProblems: Everything that is wrong with any of them.
+        """
+        parsed, problems = read(overrides, OverridesParser.create(config_loader=self.loader))
+        if mode is RunMode.RUN:
+            sweeps = [override.input_line or "" for override in parsed if override.is_sweep_override()]
+            problems += [Problem(line, several_values(line)) for line in sweeps]
+        base = self._base([line for line in overrides if self.chooses(line)])
+        if base is not None:
+            config = base.config.copy()
+            with open_dict(config):
+                config.hydra = base.hydra
+            lines, more = review(parsed, config, self.groups, list(base.choices))
+            problems += more
+        else:  # a group choice is wrong: the others cannot be judged before that is put right
+            choices = [override for override in parsed if self.groups.has(override.key_or_group)]
+            default = self._base([])
+            known = list(self.groups.names()) if default is None else list(default.choices)
+            lines, more = review(choices, OmegaConf.create(), self.groups, known)
+            problems += more
+        if problems:
+            raise ConfigProblems(problems, OVERRIDES)
+        return lines if base is not None else list(overrides)
+
+    def chooses(self, override: str) -> bool:
+        """Tell whether *override* chooses one option of a group (a sweep chooses several)."""
+        parsed, _ = read([override])
+        return bool(parsed) and not parsed[0].is_sweep_override() and self.groups.has(parsed[0].key_or_group)
+
+    def _base(self, choices: list[str]) -> Composed | None:
+        try:
+            return self._compose(choices, RunMode.MULTIRUN)
+        except Exception:  # the caller is told why by explaining the failure of the whole
+            return None
+
+
+@contextmanager
+def session(config_name: str, config_path: Path | None = None, config_dir: Path | None = None) -> Iterator[Session]:
+    """Set up Hydra for composing, and put back afterwards what was there.
+
+    Args:
+        config_name: Of the primary config.
+        config_path: Directory of the primary config; the shipped one by default.
+        config_dir: One more directory to look into.
+    """
+    register(config_dir)
+    primary = str((config_path or shipped_conf()).resolve())
+    state = HydraConfig.instance().cfg
+    try:
+        with hydra.initialize_config_dir(config_dir=primary, job_name="leyden", **version_base()):
+            yield Session(config_name)
+    finally:
+        HydraConfig.instance().cfg = state
+
+
+def version_base() -> dict[str, Any]:
+    """Return the argument by which Hydra before 1.4 is told not to imitate older versions."""
+    major, minor = (int(part) for part in hydra.__version__.split(".")[:2])
+    return {"version_base": "1.3"} if (major, minor) < (1, 4) else {}
+
+
+def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Composed:
+    """Compose one config in Python, as the command line does; it is not checked yet.
+
+    Raises:
+        ConfigProblems: If an override or a config file is wrong.
+
+    Example:
+        >>> compose(["model=mlp", "seed=3"]).config.seed
+        3
+    """
+    with session(config_name) as hydra_session:
+        return hydra_session.compose(overrides)

@@ -1,0 +1,67 @@
+"""The resolved config: plain values, and the YAML they are kept in.
+
+Execution reads nothing else. Whatever depended on the place and the moment of composing
+(``${...}``, the current directory, the clock) is a value by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from leyden.config.plain import BROKEN, RUN_DIR, fill_run_dir, plain
+from leyden.config.problems import ConfigProblems, Problem
+from leyden.errors import ConfigurationError
+
+
+def freeze(config: DictConfig | Mapping[str, Any], run_dir: str | Path | None = None) -> dict[str, Any]:
+    """Resolve a composed config, once and for all.
+
+    Args:
+        config: Composed and checked. It is not changed.
+        run_dir: Becomes ``paths.run_dir``, if that is not given yet.
+
+    Returns:
+        Dicts, lists, texts, numbers, truth values and None, in the order of the config.
+
+    Raises:
+        ConfigProblems: If a value is missing or refers to nothing.
+    """
+    root = config.copy() if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
+    if run_dir is not None:
+        fill_run_dir(root, str(run_dir))
+    missing = isinstance(root.get("paths"), DictConfig) and OmegaConf.is_missing(root.paths, "run_dir")
+    values, problems = plain(root)
+    if missing:
+        problems = [Problem(RUN_DIR, "must be given: the directory of the run"), *problems]
+    if problems:
+        raise ConfigProblems(problems)
+    assert BROKEN not in values.values()
+    values.pop("hydra", None)
+    return values
+
+
+def dump(config: Mapping[str, Any]) -> str:
+    """Write a resolved config as YAML: plain values only, keys in their order."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """Read what `dump` wrote.
+
+    Raises:
+        ConfigurationError: If there is no such file, or it holds no mapping.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise ConfigurationError(f"{path} cannot be read as a config: {error}") from error
+    values = OmegaConf.to_container(config, resolve=False)
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path} holds {type(values).__name__}, not the mapping that a config is.")
+    return {str(key): value for key, value in values.items()}

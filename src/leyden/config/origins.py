@@ -1,0 +1,93 @@
+"""Which file set a key: the composed defaults list, searched from its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.plugins.config_source import ConfigSource
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from leyden.config.lookup import exists
+from leyden.config.overrides import read
+from leyden.config.problems import COMMAND_LINE
+from leyden.config.project import shown
+from leyden.config.search_path import ExperimentsSource
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Tells where keys of one composed config come from. Nothing is read until it is asked.
+
+    Args:
+        loader: Hydra's loader.
+        config_name: Of the primary config.
+        overrides: Those it was composed with.
+    """
+
+    loader: ConfigLoader
+    config_name: str
+    overrides: Sequence[str]
+
+    def of(self, path: str) -> str | None:
+        """Return the file that set the dotted *path* last, ``"command line"``, or None."""
+        typed = {override.key_or_group for override in read(self.overrides)[0]}
+        if any(path == key or path.startswith(f"{key}.") for key in typed if not self._is_group(key)):
+            return COMMAND_LINE
+        found = self._last(path)
+        return None if found is None else file_of(self.loader, found[1])
+
+    def leftover(self, path: str, other: str) -> bool:
+        """Tell whether the file that set *path* comes before the one that set *other*."""
+        mine, its = self._last(path), self._last(other)
+        return mine is not None and its is not None and mine[0] < its[0]
+
+    def _last(self, path: str) -> tuple[int, str] | None:
+        """Return the last config that sets *path*, with its place in the defaults list."""
+        for place, default in reversed(list(enumerate(self._defaults()))):
+            content, package = self._content(default.config_path), default.package or ""
+            if package in ("", "_global_"):
+                inside: str | None = path
+            else:
+                inside = path.removeprefix(f"{package}.") if path.startswith(f"{package}.") else None
+            if inside is not None and content is not None and exists(content, inside):
+                return place, default.config_path
+        return None
+
+    def _is_group(self, key: str) -> bool:
+        return any(source.is_group(key) for source in self.loader.get_sources())
+
+    def _defaults(self) -> Sequence[Any]:
+        mode = RunMode.MULTIRUN  # sweeps among the overrides are left out instead of refused
+        listed = self.loader.compute_defaults_list(self.config_name, list(self.overrides), mode)
+        defaults: Sequence[Any] = listed.defaults
+        return defaults
+
+    def _content(self, config_path: str) -> Any:
+        source = _source_of(self.loader, config_path)
+        try:
+            content = None if source is None else source.load_config(config_path).config
+        except (OmegaConfBaseException, OSError):
+            return None
+        return content if OmegaConf.is_dict(content) else None
+
+
+def _source_of(loader: ConfigLoader, config_path: str) -> ConfigSource | None:
+    return next((source for source in loader.get_sources() if source.is_config(config_path)), None)
+
+
+def file_of(loader: ConfigLoader, config_path: str) -> str | None:
+    """Return the file of a config such as ``model/mlp``, as a person would write it."""
+    source = _source_of(loader, config_path)
+    if source is None:
+        return None
+    if isinstance(source, ExperimentsSource):
+        return shown(str(source.file(config_path)))
+    if source.scheme() == "file":
+        return shown(Path(source.path) / f"{config_path.removesuffix('.yaml')}.yaml")
+    return f"{source.full_path()}/{config_path}"

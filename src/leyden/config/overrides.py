@@ -1,0 +1,200 @@
+"""Overrides in Hydra's grammar: reading them, judging them, applying them.
+
+    key=value     change        key must exist, or its target must take it as an argument
+    +key=value    add           key must not exist
+    ++key=value   change or add
+    ~key          remove        key must exist
+    group=option  choose        only while a config is composed
+
+Hydra stops at the first mistake and speaks of its own insides. `review` looks at all of
+them at once, against the config they are meant for, and says what was probably meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from leyden.config.groups import Groups, NoGroups
+from leyden.config.lookup import arguments_at, exists, select, suggestion, takes
+from leyden.config.problems import ConfigProblems, Problem, did_you_mean
+
+
+def read(lines: Sequence[str], parser: OverridesParser | None = None) -> tuple[list[Override], list[Problem]]:
+    """Parse overrides one by one.
+
+    Returns:
+        Those that can be read, and one problem for each that cannot.
+    """
+    parser = parser or OverridesParser.create()
+    parsed: list[Override] = []
+    problems: list[Problem] = []
+    for line in lines:
+        try:
+            parsed += parser.parse_overrides([line])
+        except HydraException as error:
+            problems.append(Problem(line, _unreadable(line, error)))
+    return parsed, problems
+
+
+def _unreadable(line: str, error: HydraException) -> str:
+    key, equals, value = line.partition("=")
+    if not equals:
+        return f"is no override. Expected {key}=<value>, or ~{key} to remove it."
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return f"cannot be read ({reason}). Quote the value, once for the shell and once for Hydra: \"{key}='{value}'\""
+
+
+def review(
+    overrides: Sequence[Override], config: DictConfig, groups: Groups, choices: Sequence[str] = ()
+) -> tuple[list[str], list[Problem]]:
+    """Judge overrides against the config they are meant for.
+
+    Args:
+        overrides: Parsed ones.
+        config: What is composed without those that set a value.
+        groups: The groups that can be chosen from.
+        choices: Groups that the config already chooses an option of.
+
+    Returns:
+        The overrides as lines, with a ``+`` before each key that *config* does not list
+        but whose target takes it as an argument; and what is wrong with the others.
+    """
+    lines: list[str] = []
+    problems: list[Problem] = []
+    for override in overrides:
+        line = override.input_line or override.key_or_group
+        if _is_choice(override, groups):
+            problems += _wrong_choice(override, line, groups, choices)
+        elif not override.is_hydra_override() or OmegaConf.select(config, "hydra") is not None:
+            problem = _wrong_value(override, line, config, groups)
+            if problem is not None and _may_be_added(override, config):
+                line, problem = f"+{line}", None
+            problems += [] if problem is None else [problem]
+        lines.append(line)
+    return lines, problems
+
+
+def _is_choice(override: Override, groups: Groups) -> bool:
+    return groups.has(override.key_or_group) and not isinstance(_value(override), dict)
+
+
+def _value(override: Override) -> Any:
+    return None if override.is_sweep_override() else override.value()
+
+
+def _wanted(override: Override) -> Iterator[str]:
+    """Yield every option that a choice asks for: one, a list, or the values of a sweep."""
+    if override.is_sweep_override():
+        yield from override.sweep_string_iterator() if override.is_discrete_sweep() else ()
+        return
+    value = override.value()
+    yield from (str(item) for item in (value if isinstance(value, list) else [value]) if item is not None)
+
+
+def _wrong_choice(override: Override, line: str, groups: Groups, choices: Sequence[str]) -> Iterator[Problem]:
+    group = override.key_or_group
+    options = groups.options(group)
+    for option in _wanted(override):
+        if option.removesuffix(".yaml") not in options and "/" not in option:
+            hint = did_you_mean(option, options, "Its options are")
+            yield Problem(line, f"the group {group!r} has no option {option!r}. {hint}")
+    key = override.get_key_element().lstrip("+~")  # with its package, if one was given
+    if override.is_add() and key in choices:
+        yield Problem(line, f"the group {key!r} is chosen from already. Leave out the '+': {line[1:]}")
+    if override.is_delete() and key not in choices:
+        yield Problem(line, f"nothing is chosen from the group {key!r}, so nothing can be removed.")
+    if not override.is_add() and not override.is_delete() and key not in choices:
+        yield Problem(line, f"the config does not choose from the group {key!r}. Add it: +{line}")
+
+
+def _wrong_value(override: Override, line: str, config: DictConfig, groups: Groups) -> Problem | None:
+    key = override.key_or_group
+    if override.package is not None or "/" in key:
+        return Problem(line, f"there is no config group {key!r}. {did_you_mean(key, groups.names(), 'There are')}")
+    there = exists(config, key)
+    if override.is_force_add() or (there and not override.is_add()) or (not there and override.is_add()):
+        return None
+    if there:
+        scalar = not isinstance(override.value(), dict | list)
+        return Problem(line, f"{key} exists already. Leave out the '+': {line[1:]}") if scalar else None
+    add = f" To add it all the same: +{line}" if _anything_goes(override, config) else ""
+    return Problem(line, f"there is no {key!r} in the config. {suggestion(key, config, groups)}{add}")
+
+
+def _anything_goes(override: Override, config: DictConfig) -> bool:
+    """Tell whether a new key there could mean something: below a mapping that no target restricts."""
+    parent = select(config, override.key_or_group.rpartition(".")[0])
+    if override.is_delete() or parent is config or not OmegaConf.is_dict(parent):
+        return False
+    arguments = arguments_at(parent)
+    return "_target_" not in parent or arguments is None or arguments.anything
+
+
+def _may_be_added(override: Override, config: DictConfig) -> bool:
+    if override.is_add() or override.is_delete() or override.package is not None:
+        return False
+    parent, _, last = override.key_or_group.rpartition(".")
+    return last in takes(select(config, parent))
+
+
+def apply(config: DictConfig, overrides: Sequence[Override]) -> None:
+    """Carry out overrides that `review` found nothing wrong with, in place."""
+    for override in overrides:
+        key = override.key_or_group
+        if override.is_delete():
+            parent, _, last = key.rpartition(".")
+            with open_dict(config):
+                del (OmegaConf.select(config, parent) if parent else config)[last]
+        else:
+            OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
+
+
+def apply_overrides(saved: dict[str, Any], lines: Sequence[str]) -> dict[str, Any]:
+    """Change a config that was composed long ago, as ``leyden evaluate DIR key=value`` does.
+
+    Args:
+        saved: A resolved config, as `load` gives it. It is not changed.
+        lines: ``key=value``, ``+key=value``, ``++key=value`` or ``~key``.
+
+    Returns:
+        The changed config, resolved.
+
+    Raises:
+        ConfigProblems: If a key does not exist, or a group is to be chosen from: the
+            groups were decided when the config was composed.
+    """
+    config = OmegaConf.create(saved)
+    parsed, problems = read(lines)
+    for override in parsed:
+        line = override.input_line or override.key_or_group
+        if override.is_sweep_override():
+            problems.append(Problem(line, several_values(line)))
+        elif isinstance(override.value(), str) and OmegaConf.is_dict(OmegaConf.select(config, override.key_or_group)):
+            problems.append(Problem(line, f"groups were chosen when this config was composed. {_REMEDY}"))
+    if not problems:
+        reviewed, problems = review(parsed, config, NoGroups())
+        parsed, _ = read(reviewed)
+    if problems:
+        raise ConfigProblems(problems, "the overrides of a saved config")
+    apply(config, parsed)
+    changed = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(changed, dict)
+    return {str(key): value for key, value in changed.items()}
+
+
+_REMEDY = "Change single values, such as data.batch_size=16, or start a new run with leyden train."
+
+
+def several_values(line: str) -> str:
+    """Say that *line* gives several values where one is expected."""
+    key, _, value = line.partition("=")
+    return (
+        f"gives several values to one run. For one run each: add -m. "
+        f"For a list: '{key}=[{value}]'. For a text with a comma: \"{key}='{value}'\""
+    )

@@ -1,0 +1,142 @@
+"""The root of a config: one experiment as an object, and what it means to run it.
+
+Its constructor arguments are the config groups. It adds two things to a `Trainer`: the
+optimizer and scheduler groups stand in for a module's `configure_optimizers`, and a run is
+a fit followed by a test of the best weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch.optim import Optimizer
+
+from leyden.callback import Callback
+from leyden.datamodule import LightningDataModule
+from leyden.engine.hooks import is_overridden
+from leyden.errors import ConfigurationError
+from leyden.logger import Logger
+from leyden.metrics import numbers
+from leyden.module import LightningModule
+from leyden.trainer import Trainer
+from leyden.warnings import warn_once
+
+SchedulerGroup = Mapping[str, Any] | Callable[[Optimizer], Any]
+
+
+class Experiment:
+    """A module, its data, and how it is trained.
+
+    Args:
+        model: What is trained.
+        data: Its data; None, or a plain mapping, where the module brings its own.
+        trainer: Makes the trainer, given ``callbacks``, ``logger`` and whatever else it takes.
+        optimizer: Makes an optimizer from parameters; used where the module does not
+            define `configure_optimizers`.
+        scheduler: Makes a scheduler from an optimizer, or a mapping with that under the
+            key ``scheduler`` beside ``interval``, ``frequency`` and ``monitor``.
+        callbacks: By name; None switches one off.
+        logger: By name; None switches one off.
+        name: Of the experiment; part of the run directory's path.
+        seed: Of all random number generators; set before anything is built.
+        test: Test the best weights after training.
+        tags: For whoever reads the config later.
+        optimized_metric: Name of the result that a sweep looks at.
+        ckpt_path: Checkpoint to start from.
+    """
+
+    def __init__(
+        self,
+        model: LightningModule,
+        data: LightningDataModule | Mapping[str, Any] | None = None,
+        trainer: Callable[..., Trainer] | None = None,
+        optimizer: Callable[..., Optimizer] | None = None,
+        scheduler: SchedulerGroup | None = None,
+        callbacks: Mapping[str, Callback | None] | None = None,
+        logger: Mapping[str, Logger | None] | None = None,
+        *,
+        name: str = "experiment",
+        seed: int = 0,
+        test: bool = True,
+        tags: Sequence[str] = (),
+        optimized_metric: str | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        if not isinstance(model, LightningModule):
+            raise ConfigurationError(
+                f"the model is a {type(model).__name__}, not a LightningModule. Choose a model group whose "
+                "_target_ is one."
+            )
+        self.model = model
+        self.data = data if isinstance(data, LightningDataModule) else None
+        self.name = name
+        self.seed = seed
+        self.test = test
+        self.tags = list(tags)
+        self.optimized_metric = optimized_metric
+        self.ckpt_path = ckpt_path
+        self._use(optimizer or None, scheduler or None)
+        self.trainer: Trainer = (trainer or Trainer)(
+            callbacks=[each for each in (callbacks or {}).values() if each is not None],
+            logger=[each for each in (logger or {}).values() if each is not None],
+        )
+
+    def _use(self, optimizer: Callable[..., Optimizer] | None, scheduler: SchedulerGroup | None) -> None:
+        """Let the groups stand in for `configure_optimizers`, unless the module has its own."""
+        if is_overridden(self.model, "configure_optimizers", LightningModule):
+            return
+        if optimizer is not None:
+            vars(self.model)["configure_optimizers"] = partial(configure, self.model, optimizer, scheduler)
+
+    def run(self, ckpt_path: str | None = None) -> dict[str, float]:
+        """Train, then test the best weights.
+
+        Args:
+            ckpt_path: Checkpoint to go on from; wins over the one given to the constructor.
+
+        Returns:
+            The final metrics by name.
+
+        Raises:
+            ConfigurationError: If `optimized_metric` was not logged.
+        """
+        self.trainer.fit(self.model, datamodule=self.data, ckpt_path=ckpt_path or self.ckpt_path)
+        results = numbers(self.trainer.callback_metrics)
+        if self.test and self._can_test():
+            best = getattr(self.trainer.checkpoint_callback, "best_model_path", "") or None
+            for found in self.trainer.test(self.model, datamodule=self.data, ckpt_path=best):
+                results |= found
+        if self.optimized_metric is not None and self.optimized_metric not in results:
+            raise ConfigurationError(
+                f"optimized_metric={self.optimized_metric!r} was not logged. Logged: "
+                f"{', '.join(sorted(results)) or 'nothing'}."
+            )
+        return results
+
+    def _can_test(self) -> bool:
+        if not is_overridden(self.model, "test_step", LightningModule):
+            warn_once(f"{type(self.model).__name__} has no test_step: nothing is tested. Set test=false to say so.")
+            return False
+        owner = self.data if self.data is not None else self.model
+        contract = LightningDataModule if self.data is not None else LightningModule
+        return is_overridden(owner, "test_dataloader", contract)
+
+
+def configure(
+    model: LightningModule, optimizer: Callable[..., Optimizer], scheduler: SchedulerGroup | None
+) -> Optimizer | dict[str, Any]:
+    """Do what `configure_optimizers` does, with what the optimizer and scheduler groups describe.
+
+    A scheduler that wants to know ``total_steps`` and was not told gets the trainer's estimate.
+    """
+    made = optimizer([parameter for parameter in model.parameters() if parameter.requires_grad])
+    if scheduler is None:
+        return made
+    group = dict(scheduler) if isinstance(scheduler, Mapping) else {"scheduler": scheduler}
+    make = group["scheduler"]
+    missing = isinstance(make, partial) and "total_steps" in make.keywords and make.keywords["total_steps"] is None
+    extra = {"total_steps": int(model.trainer.estimated_stepping_batches)} if missing else {}
+    settings = {key: value for key, value in group.items() if value is not None}
+    return {"optimizer": made, "lr_scheduler": {**settings, "scheduler": make(made, **extra)}}
