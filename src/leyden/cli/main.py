@@ -1,0 +1,69 @@
+"""The ``leyden`` command: finds the subcommand, and nothing else.
+
+Subcommands are imported when they are called, so that ``leyden --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from leyden import __version__
+
+COMMANDS = {
+    "train": "compose an experiment, make its run directory, and execute it",
+    "run": "execute a run directory; an interrupted one goes on where it was",
+    "evaluate": "test a run or a checkpoint",
+    "predict": "predict with a run or a checkpoint",
+}
+
+
+def usage() -> str:
+    """Return the help text."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: leyden COMMAND [arguments]",
+            "",
+            *lines,
+            "",
+            "  leyden COMMAND --help        what it takes",
+            "  leyden --version             which version this is",
+            '  eval "$(leyden -sc install=bash)"   complete commands, groups and keys with <TAB>',
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line *argv* (default: the process's own); returns the exit code."""
+    try:
+        return dispatch(list(sys.argv[1:] if argv is None else argv))
+    except BrokenPipeError:  # `leyden train --help | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def dispatch(words: list[str]) -> int:
+    """Call the subcommand that *words* begin with."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"leyden {__version__}")
+        return 0
+    if words[0] in ("-sc", "--shell-completion"):
+        from leyden.config.completion import complete
+
+        return complete(words, {"train": "train"}, list(COMMANDS))
+    if words[0] not in COMMANDS:
+        close = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f"Did you mean: leyden {close[0]}" if close else f"Commands are: {', '.join(COMMANDS)}"
+        print(f"leyden: {words[0]!r} is no command. {hint}", file=sys.stderr)
+        return 2
+    code: int = import_module(f"leyden.cli.{words[0]}").main(words[1:])
+    return code

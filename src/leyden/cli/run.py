@@ -1,0 +1,28 @@
+"""``leyden run DIR``: execute a prepared run directory, without composing anything again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from leyden.cli.outcome import run_and_report
+from leyden.errors import RunError
+from leyden.runs.directory import RunDirectory
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="leyden run",
+        description="Execute a run directory. An interrupted one goes on from its last valid checkpoint; "
+        "a finished one is not run again.",
+    )
+    parser.add_argument("directory", help="what leyden train made")
+    arguments = parser.parse_args(argv)
+    try:
+        directory = RunDirectory(arguments.directory)
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return run_and_report(directory)

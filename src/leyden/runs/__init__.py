@@ -1,0 +1,7 @@
+"""A run is a directory: made once, executed anywhere, resumed anywhere.
+
+directory   create one, read and write what is in it
+heartbeat   keep its status true while it runs
+execution   run it: build, find the last valid checkpoint, go on, record the outcome
+inference   evaluate or predict with what a run left behind
+"""

@@ -1,0 +1,165 @@
+"""One run on disk.
+
+    <run dir>/
+      config.yaml       complete and resolved: the only input of execution
+      overrides.yaml    what was typed, and the option chosen of each group
+      status.json       queued, running, finished, failed or interrupted; attempts; the first real error
+      result.json       the final metrics
+      metrics.csv ...   what the loggers wrote
+      checkpoints/      logs/rank0.log
+
+A directory is made by an exclusive ``mkdir``: of two runs started at the same moment each
+gets its own, and nothing is ever overwritten. It may be moved: paths inside the config
+that lie below the directory move along.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from leyden import atomic
+from leyden.config.frozen import dump, load
+from leyden.errors import CheckpointError, RunError
+from leyden.loading import read
+from leyden.paths import relocated
+from leyden.warnings import log
+
+
+def now() -> str:
+    """Return the time, in UTC, as text."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def candidates(parent: Path, stem: str) -> Iterator[Path]:
+    """Yield names for a directory: the plain one, then numbered ones."""
+    yield parent / stem
+    number = 1
+    while True:
+        yield parent / f"{stem}-{number}"
+        number += 1
+
+
+def stamp() -> str:
+    """Return the name of a run started now; microseconds make clashes rare, mkdir makes them harmless."""
+    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
+
+
+class RunDirectory:
+    """One run on disk.
+
+    Args:
+        path: An existing run directory; see `create` for a new one.
+
+    Raises:
+        RunError: If there is no run in *path*.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).resolve()
+        if not self.config_file.is_file():
+            what = "holds no config.yaml" if self.path.is_dir() else "is no directory"
+            raise RunError(
+                f"{os.fspath(path)} {what}, so that it is no run. Expected a directory that leyden train made."
+            )
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, Any], overrides: Mapping[str, Any]) -> RunDirectory:
+        """Make the directory *path* and write down what is to be run.
+
+        Args:
+            path: Must not exist; its parents may.
+            config: Complete and resolved.
+            overrides: What was typed, and the group choices.
+
+        Raises:
+            FileExistsError: If somebody else has made it in the meantime.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+        atomic.write_text(path / "overrides.yaml", dump(overrides))
+        atomic.write_json(path / "status.json", {"status": "queued", "created": now(), "attempts": 0})
+        atomic.write_text(path / "config.yaml", dump(config))
+        return cls(path)
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints lie."""
+        return self.path / "checkpoints"
+
+    def config(self) -> dict[str, Any]:
+        """Return the config, with paths of a directory that was moved brought up to date."""
+        found = load(self.config_file)
+        recorded = str(found.get("paths", {}).get("run_dir", self.path))
+        moved: dict[str, Any] = relocated(found, recorded, str(self.path))
+        return moved
+
+    def status(self) -> dict[str, Any]:
+        """Return what `status.json` says; empty where it is missing or broken."""
+        return _json(self.path / "status.json")
+
+    def update(self, **changes: Any) -> None:
+        """Change some entries of `status.json`; the file is whole at any moment."""
+        atomic.write_json(self.path / "status.json", {**self.status(), **changes, "updated": now()})
+
+    def result(self) -> dict[str, Any]:
+        """Return what `result.json` says; empty before the run is finished."""
+        return _json(self.path / "result.json")
+
+    def write_result(self, metrics: Mapping[str, float], optimized: str | None) -> None:
+        """Record the outcome: final metrics, and the one a sweep looks at."""
+        value = None if optimized is None else metrics[optimized]
+        atomic.write_json(
+            self.path / "result.json", {"metrics": dict(metrics), "optimized_metric": optimized, "value": value}
+        )
+
+    def last_checkpoint(self) -> Path | None:
+        """Return the newest checkpoint from which training can go on; damaged ones are passed over."""
+        files = [path for path in self.checkpoints.rglob("*.ckpt") if path.is_file()]
+        for path in sorted(files, key=lambda each: each.stat().st_mtime_ns, reverse=True):
+            try:
+                if "leyden" in read(path):
+                    return path
+            except CheckpointError as error:
+                log.warning("passing over %s: %s", path, error)
+        return None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory for one executing process; the lock goes with the process.
+
+        Raises:
+            RunError: If another process is executing it.
+        """
+        with open(self.path / ".lock", "a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise RunError(
+                    f"{self.path} is being executed by process {file.read().strip() or 'unknown'}. "
+                    "Wait until it is done, or stop it first."
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

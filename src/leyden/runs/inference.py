@@ -1,0 +1,86 @@
+"""Evaluate or predict with what a run left behind; nothing in its directory is changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from leyden.config.overrides import apply_overrides
+from leyden.errors import RunError
+from leyden.experiment import Experiment
+from leyden.loading import read
+from leyden.runs.directory import RunDirectory
+from leyden.runs.execution import enter, prepare
+
+Which = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained experiment, found again.
+
+    Attributes:
+        directory: Of the run.
+        checkpoint: File whose weights are used.
+        experiment: Built from the run's config, without loggers and callbacks of its own.
+    """
+
+    directory: RunDirectory
+    checkpoint: Path
+    experiment: Experiment
+
+
+def find(path: str | os.PathLike[str], overrides: Sequence[str] = (), which: Which = "best") -> Trained:
+    """Find the run and the checkpoint meant by *path*, and build the experiment again.
+
+    Args:
+        path: A run directory, or a checkpoint inside of one.
+        overrides: Changes to the saved config, such as ``data.batch_size=256``.
+        which: Which checkpoint of a directory to take.
+
+    Raises:
+        RunError: If there is no run or no checkpoint.
+        ConfigurationError: If an override does not fit the config.
+    """
+    given = Path(path).resolve()
+    directory = _run_of(given)
+    checkpoint = given if given.is_file() else choose(directory, which)
+    config = apply_overrides(directory.config(), list(overrides))
+    config["logger"], config["callbacks"] = {}, {}
+    config["trainer"] = {**config["trainer"], "enable_checkpointing": False, "enable_model_summary": False}
+    enter(config.get("paths", {}).get("work_dir"))
+    return Trained(directory, checkpoint, prepare(config))
+
+
+def _run_of(given: Path) -> RunDirectory:
+    """Return the run directory that *given* is, or lies in."""
+    if not given.exists():
+        raise RunError(f"{given} does not exist. Expected a run directory, or a checkpoint inside of one.")
+    for folder in (given, *given.parents):
+        if (folder / "config.yaml").is_file():
+            return RunDirectory(folder)
+    raise RunError(
+        f"{given} lies in no run directory: no config.yaml beside or above it says how to build the model. "
+        "For a bare checkpoint use YourModule.load_from_checkpoint in Python."
+    )
+
+
+def choose(directory: RunDirectory, which: Which) -> Path:
+    """Return the best or the last checkpoint of a run.
+
+    The best is what the run's own checkpoint callback calls so, in its latest state.
+    """
+    last = directory.last_checkpoint()
+    if last is None:
+        raise RunError(
+            f"{directory.path} holds no checkpoint from which weights could be taken. Train it first: leyden run."
+        )
+    if which == "last":
+        return last
+    states: dict[str, Any] = read(last).get("callbacks", {})
+    named = [Path(state["best_model_path"]).name for state in states.values() if state.get("best_model_path")]
+    found = [path for name in named for path in directory.checkpoints.rglob(name)]
+    return found[0] if found else last

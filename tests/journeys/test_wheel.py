@@ -1,0 +1,122 @@
+"""The wheel alone is enough: without a checkout, it trains a project of three files with the shipped configs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+PROJECT = {
+    "conf/model/tiny.yaml": "_target_: experiments.mine.model.Mine\nwidth: 4\n",
+    "experiments/mine/experiment.yaml": "defaults:\n  - override /model: tiny\nname: mine\n",
+    "experiments/mine/model.py": """\
+from torch import nn
+
+from leyden.models import Classifier
+
+
+class Mine(Classifier):
+    def __init__(self, width):
+        super().__init__(classes=10)
+        self.only_mine_has_this = nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+
+    def forward(self, x):
+        return self.only_mine_has_this(x.flatten(1))
+""",
+}
+
+
+def run(*command: str | Path, at: Path) -> str:
+    """Run *command* with no environment variable set; returns what it printed."""
+    done = subprocess.run(command, cwd=at, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of this checkout."""
+    place = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", place, ROOT, at=place)
+    (found,) = place.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel into a virtual environment that borrows everything else from this one.
+
+    The borrowed directory is a plain line of a .pth file, which puts it on the path but
+    does not follow the .pth files in it: an editable install of the checkout stays unseen.
+    """
+    place = tmp_path_factory.mktemp("installed")
+    venv.create(place, with_pip=False, symlinks=True)
+    python = place / "bin" / "python"
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        wheel,
+        at=place,
+    )
+    (packages,) = place.glob("lib/python*/site-packages")
+    (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+    return place
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Write a project of three files, far from the checkout."""
+    for name, text in PROJECT.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["leyden/conf/train.yaml", "leyden/py.typed", "leyden/cli/train.py"])
+def test_the_wheel_carries_configs_types_and_code(wheel, name):
+    with zipfile.ZipFile(wheel) as archive:
+        (record,) = (each for each in archive.namelist() if each.endswith(".dist-info/RECORD"))
+        recorded = {line.partition(",")[0] for line in archive.read(record).decode().splitlines()}
+
+    assert name in recorded
+
+
+def test_the_wheel_carries_every_shipped_config_and_nothing_of_the_checkout_around_the_package(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+
+    shipped = {f"leyden/conf/{path.relative_to(ROOT / 'conf')}" for path in (ROOT / "conf").rglob("*.yaml")}
+    assert shipped <= set(names)
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"leyden"}
+
+
+def test_the_package_that_the_installed_command_runs_is_the_wheels(installed, project):
+    found = run(installed / "bin" / "python", "-c", "import leyden; print(leyden.__file__)", at=project)
+
+    assert Path(found.strip()).is_relative_to(installed)
+
+
+def test_an_installed_leyden_trains_a_project_of_three_files(installed, project):
+    printed = run(installed / "bin" / "leyden", "train", "experiment=mine", "trainer.max_epochs=1", at=project)
+
+    (directory,) = (project / "runs" / "mine").iterdir()
+    assert json.loads((directory / "status.json").read_text("utf-8"))["status"] == "finished"
+    assert str(directory.relative_to(project)) in printed
+    weights = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert weights["only_mine_has_this.0.weight"].shape == (4, 64)
