@@ -212,9 +212,13 @@ class Trainer:
         self.precision_plugin = choose_precision(precision, self.strategy.root_device)
         self.profiler = selection.choose_profiler(profiler)
         self.loggers: list[Logger] = selection.choose_loggers(logger, self.fast_dev_run)
-        self.callbacks: list[Callback] = in_order(
-            selection.choose_callbacks(callbacks, enable_checkpointing, enable_progress_bar, enable_model_summary)
-        )
+        switches = {
+            "enable_checkpointing": enable_checkpointing,
+            "enable_progress_bar": enable_progress_bar,
+            "enable_model_summary": enable_model_summary,
+        }
+        switched = [options.choice(name, value, (None, True, False)) for name, value in switches.items()]
+        self.callbacks: list[Callback] = in_order(selection.choose_callbacks(callbacks, *switched))
         check_callbacks(self.callbacks)
 
         self.state = TrainerState()
@@ -456,6 +460,15 @@ class Trainer:
         """Micro-batches of an epoch; ``inf`` where the loader has no length."""
         sources = self._loaders.get("train") if self._loaders is not None else []
         return sources[0].batches if sources else 0
+
+    @property
+    def batches_of_epoch(self) -> float:
+        """Micro-batches of the epoch being run: fewer than usual where `max_steps` will end it."""
+        if self.max_steps == -1:
+            return self.num_training_batches
+        progress = self._progress
+        left = (self.max_steps - progress.updates) * self.accumulate_grad_batches
+        return min(self.num_training_batches, progress.batch - progress.pending + left)
 
     def _counts(self, kind: str) -> list[float]:
         return [source.batches for source in self._loaders.known(kind)] if self._loaders is not None else []

@@ -246,6 +246,29 @@ def test_totals_are_those_of_the_trainer(tmp_path):
     assert bar.seen == (4, 2)
 
 
+class Totals(ProgressBar):
+    """Notes how many batches are done, and of how many, after each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.seen.append((batch_idx + 1, self.total_train_batches))
+
+
+def test_the_total_of_an_epoch_that_max_steps_cuts_short_is_known_all_along(tmp_path):
+    bar = Totals()
+    x = torch.randn(40, 2)
+
+    trainer = trainer_with(
+        bar, root=tmp_path, max_epochs=-1, max_steps=4, accumulate_grad_batches=2, limit_val_batches=0
+    )
+    trainer.fit(Model(), DataLoader(TensorDataset(x), 8))
+
+    assert bar.seen == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5), (1, 2), (2, 2)]
+
+
 def test_a_bar_asks_for_its_trainer_only_when_it_has_one():
     with pytest.raises(TypeError, match="has no trainer yet"):
         _ = LineProgress().trainer

@@ -74,11 +74,7 @@ class ProgressBar(Callback):
     @property
     def total_train_batches(self) -> int | float:
         """Batches of this training epoch."""
-        trainer = self.trainer
-        batches: int | float = trainer.num_training_batches
-        if trainer.max_epochs == -1 and trainer.max_steps > 0:
-            return min(batches, trainer.max_steps - trainer.global_step)
-        return batches
+        return self.trainer.batches_of_epoch
 
     @property
     def total_val_batches(self) -> int | float:
