@@ -86,6 +86,17 @@ def choice(name: str, value: Any, known: tuple[Any, ...]) -> Any:
     raise ConfigurationError(f"Trainer({name}={value!r}): expected one of {', '.join(map(repr, known))}.")
 
 
+def dry_run(name: str, value: Any) -> int:
+    """Check a number of batches that may also be a switch."""
+    checked: int = whole(name, int(value) if isinstance(value, bool) else value, 0, special=", True or False")
+    return checked
+
+
+def switches(**given: Any) -> tuple[bool | None, ...]:
+    """Check switches that may be left open."""
+    return tuple(choice(name, value, (None, True, False)) for name, value in given.items())
+
+
 def flag(name: str, value: Any) -> bool:
     """Check a switch; the text ``"False"`` would be taken for True."""
     return bool(choice(name, value, (True, False)))

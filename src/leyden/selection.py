@@ -10,7 +10,6 @@ import torch
 from leyden.callback import Callback, Checkpoint
 from leyden.errors import ConfigurationError
 from leyden.logger import Logger
-from leyden.options import choice
 from leyden.precision import Precision
 from leyden.profiler import Profiler
 from leyden.strategy import Strategy
@@ -60,6 +59,7 @@ def _device_index(devices: Any, kind: str) -> int | None:
     """Return which of several devices to take; one is all this version uses."""
     if devices in ("auto", None):
         return None if kind == "cpu" else 0
+    given = devices
     if isinstance(devices, str) and devices.lstrip("-").isdigit():
         devices = int(devices)
     if isinstance(devices, str) and "," in devices:
@@ -76,8 +76,7 @@ def _device_index(devices: Any, kind: str) -> int | None:
     if devices == -1 and (kind == "cpu" or torch.accelerator.device_count() == 1):
         return 0
     raise ConfigurationError(
-        f"Trainer(devices={devices!r}): this version trains on one device. Expected 'auto', 1, or a list with "
-        "one index."
+        f"Trainer(devices={given!r}): this version trains on one device. Expected 'auto', 1, or a list with one index."
     )
 
 
@@ -110,12 +109,6 @@ def choose_callbacks(given: Any, checkpointing: bool | None, bar: bool | None, s
     Raises:
         ConfigurationError: If a callback is given and its kind is switched off at the same time.
     """
-    for option, value in (
-        ("enable_checkpointing", checkpointing),
-        ("enable_progress_bar", bar),
-        ("enable_model_summary", summary),
-    ):
-        choice(option, value, (None, True, False))
     callbacks: list[Any] = list(given or []) if given is None or isinstance(given, Iterable) else [given]
     for callback in callbacks:
         if not isinstance(callback, Callback):

@@ -165,11 +165,10 @@ class Trainer:
                 profiler=profiler,
                 detect_anomaly=detect_anomaly,
             )
-            logger, enable_checkpointing, enable_progress_bar, enable_model_summary = False, False, False, False
+            logger = enable_checkpointing = enable_progress_bar = enable_model_summary = False
             num_sanity_val_steps = 0
         precision = selection.choose_precision_plugin(plugins, precision)
-        batches = int(fast_dev_run) if isinstance(fast_dev_run, bool) else fast_dev_run
-        self.fast_dev_run: int = options.whole("fast_dev_run", batches, 0, special=", True or False")
+        self.fast_dev_run: int = options.dry_run("fast_dev_run", fast_dev_run)
         self.max_time = options.duration(max_time)
         self.max_steps: int = options.whole("max_steps", max_steps, -1, special=", or -1 for no limit")
         self.max_epochs: int = _max_epochs(max_epochs, self.max_steps, self.max_time)
@@ -212,13 +211,12 @@ class Trainer:
         self.precision_plugin = choose_precision(precision, self.strategy.root_device)
         self.profiler = selection.choose_profiler(profiler)
         self.loggers: list[Logger] = selection.choose_loggers(logger, self.fast_dev_run)
-        switches = {
-            "enable_checkpointing": enable_checkpointing,
-            "enable_progress_bar": enable_progress_bar,
-            "enable_model_summary": enable_model_summary,
-        }
-        switched = [options.choice(name, value, (None, True, False)) for name, value in switches.items()]
-        self.callbacks: list[Callback] = in_order(selection.choose_callbacks(callbacks, *switched))
+        switches = options.switches(
+            enable_checkpointing=enable_checkpointing,
+            enable_progress_bar=enable_progress_bar,
+            enable_model_summary=enable_model_summary,
+        )
+        self.callbacks: list[Callback] = in_order(selection.choose_callbacks(callbacks, *switches))
         check_callbacks(self.callbacks)
 
         self.state = TrainerState()

@@ -26,6 +26,7 @@ def leyden(folder: Path, *words: str, code: int = 0) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "leyden", *words],
         cwd=folder,
+        check=False,
         capture_output=True,
         text=True,
         env=ENVIRONMENT,

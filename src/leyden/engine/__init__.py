@@ -1,15 +1,17 @@
 """The training engine: one session per stage, one file per thing it does.
 
-    session    open and close a stage: set-up, hooks, exceptions, teardown
-    hooks      which hooks are overridden, resolved once
-    data       loaders, limits, transfer to the device, position
+    stages         open, guard and close a stage: everything around a loop
+    session        what a loop works with, and how it is set up
+    hooks          which hooks are overridden, resolved once
+    data           loaders, limits, transfer to the device, position
     optimization   optimizers and schedulers in every accepted form
-    step       forward, backward, update: the only place that does them
-    fit        epochs and batches
-    evaluate   validation and test
-    predict    prediction
-    checkpoint what a file holds, how it is written and taken back
-    signals    SIGINT and SIGTERM become a flag, acted on between batches
+    step           forward, backward, update: the only place that does them
+    fit            epochs and batches
+    evaluate       validation and test
+    predict        prediction
+    rows           rows of numbers on their way to the loggers
+    checkpoint     what a file holds, how it is written and taken back
+    signals        SIGINT and SIGTERM become a flag, acted on between batches
 
 The engine knows contracts and never an implementation.
 """

@@ -1,8 +1,10 @@
 """Validation and test: every batch of every loader, without gradients.
 
-on_{stage}_model_eval ─► on_{stage}_start ─► on_{stage}_epoch_start
-─► per batch: transfer, on_{stage}_batch_start, {stage}_step, on_{stage}_batch_end
-─► on_{stage}_epoch_end ─► rows to the loggers ─► on_{stage}_end ─► every flag restored
+Inside a fit and on its own, the order is the same:
+
+    on_{stage}_model_eval ─► on_{stage}_start ─► on_{stage}_epoch_start
+    ─► per batch: transfer, on_{stage}_batch_start, {stage}_step, on_{stage}_batch_end
+    ─► on_{stage}_epoch_end ─► rows to the loggers ─► on_{stage}_end ─► every flag restored
 """
 
 from __future__ import annotations

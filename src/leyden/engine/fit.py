@@ -120,9 +120,10 @@ def after_batch(session: Session) -> None:
             write_row(session, metrics.training.gather(per_step=True).log, flush=False)
         progress.place = "LOGGED"
     if progress.place == "LOGGED" and validation_due(session):
-        if ended:
-            session.hooks.call("on_validation_model_zero_grad")
-        validate(session)
+        with trainer._in_stage("validation"):
+            if ended:
+                session.hooks.call("on_validation_model_zero_grad")
+            validate(session)
     if ended and session.schedulers and session.module.automatic_optimization:
         step_schedulers(session, "step", plateau=True)
     if progress.should_stop:

@@ -1,11 +1,13 @@
 """Optimizers and schedulers: every form `configure_optimizers` may return, made one.
 
-optimizer
-[optimizer, ...]
-[optimizer, ...], [scheduler, ...]
-{"optimizer": ..., "lr_scheduler": ..., "monitor": ...}
-[{"optimizer": ..., "lr_scheduler": ..., "frequency": ...}, ...]
-None
+The forms are Lightning's:
+
+    optimizer
+    [optimizer, ...]
+    [optimizer, ...], [scheduler, ...]
+    {"optimizer": ..., "lr_scheduler": ..., "monitor": ...}
+    [{"optimizer": ..., "lr_scheduler": ..., "frequency": ...}, ...]
+    None
 """
 
 from __future__ import annotations

@@ -216,6 +216,8 @@ def attached(trainer: Trainer, module: LightningModule, datamodule: LightningDat
     slots = vars(module)
     slots["_trainer"], slots["_metrics"] = trainer, trainer._metrics
     slots["_device"] = trainer.strategy.root_device
+    if trainer.barebones:
+        slots["log"] = slots["log_dict"] = _log_nothing
     if datamodule is not None:
         datamodule.trainer = trainer
     lent = [callback for callback in trainer.callbacks if not {"log", "log_dict"} & vars(callback).keys()]
@@ -227,8 +229,12 @@ def attached(trainer: Trainer, module: LightningModule, datamodule: LightningDat
         for callback in lent:
             vars(callback).pop("log", None)
             vars(callback).pop("log_dict", None)
-        slots.pop("_metrics", None)
-        slots.pop("_device", None)
+        for name in ("_metrics", "_device", *(("log", "log_dict") if trainer.barebones else ())):
+            slots.pop(name, None)
+
+
+def _log_nothing(*args: Any, **kwargs: Any) -> None:
+    """Take the place of ``self.log`` in a barebones run."""
 
 
 def prepare(
@@ -319,12 +325,14 @@ def evaluating(
 ) -> Iterator[None]:
     """Evaluation mode without gradients; every submodule's own flag is restored."""
     flags = {child: child.training for child in module.modules()}
-    with grad:
-        hooks.call(f"on_{stage}_model_eval")
-        yield
-    if hooks.heard(f"on_{stage}_model_train"):
-        hooks.call(f"on_{stage}_model_train")
-    else:
+    try:
+        with grad:
+            hooks.call(f"on_{stage}_model_eval")
+            yield
+            if hooks.heard(f"on_{stage}_model_train"):
+                hooks.call(f"on_{stage}_model_train")
+                flags = {}  # the hook decides
+    finally:
         for child, flag in flags.items():
             child.training = flag
 

@@ -76,7 +76,6 @@ def opened(
     trainer.ckpt_path = os.fspath(ckpt_path) if ckpt_path is not None else None
     trainer.state.fn, trainer.state.stage, trainer.state.status = fn, _STAGE[fn], TrainerStatus.RUNNING
     trainer.interrupted, trainer._stop.signum = False, None
-    trainer._metrics.begin()
     trainer.callbacks = merge_callbacks(trainer, module)
     status = "failed"
     try:
@@ -104,6 +103,7 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
     module, path = trainer.lightning_module, trainer.ckpt_path or ""
     if checkpoint is not None:
         checkpoints.load_module(trainer, checkpoint, path)
+    trainer._metrics.begin()
     trainer.precision_plugin.convert_module(module)
     trainer.strategy.setup(module)
     if stage != "fit":

@@ -1,7 +1,8 @@
 """Execute a run directory: the same way the first time, after Ctrl-C, and after kill -9.
 
-config.yaml ─► seed ─► build ─► [last valid checkpoint] ─► fit, test ─► result.json
-                                 status.json says how it stands, all along
+Nothing but the directory is needed, and `status.json` says all along how it stands:
+
+    config.yaml ─► seed ─► build ─► [last valid checkpoint] ─► fit, test ─► result.json
 """
 
 from __future__ import annotations

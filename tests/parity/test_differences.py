@@ -1,0 +1,239 @@
+"""Leyden differs from Lightning where the table of differences says so, and as it says."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from differences import DIFFERENCES
+from twins import LEYDEN, LIGHTNING, loader, quiet, recorder, regression, rows_of, silence
+
+OBSERVED = {}
+
+
+def observed(name, *, theirs, ours):
+    """Say what is seen of difference *name* under each library."""
+
+    def add(observe):
+        OBSERVED[name] = observe, theirs, ours
+        return observe
+
+    return add
+
+
+def fitted(library, tmp_path, Module, call=None, **options):
+    """Train once from seed 0; return trainer and module."""
+    torch.manual_seed(0)
+    module = Module()
+    trainer = quiet(library, tmp_path, **{"max_epochs": 1, "num_sanity_val_steps": 0, **options})
+    trainer.fit(module, **(call or {}))
+    return trainer, module
+
+
+@observed("short_window", theirs=[0.5, 0.5, 0.5], ours=[0.5, 0.5, 1.0])
+def _(library, tmp_path):
+    losses = []
+
+    class Module(regression(library)):
+        def training_step(self, batch, batch_idx):
+            return self.net[3].bias.sum() * 0 + 1.0
+
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            losses.append(float(outputs["loss"]))
+
+    fitted(library, tmp_path, Module, accumulate_grad_batches=2, limit_train_batches=3)
+    return losses
+
+
+@observed("axis_of_evaluation_steps", theirs=[0, 1, 2, 3], ours=[2, 2, 5, 5])
+def _(library, tmp_path):
+    class Module(regression(library)):
+        def validation_step(self, batch, batch_idx):
+            self.log("value", 1.0, on_step=True, on_epoch=False)
+
+    logger = rows_of(library)
+    fitted(library, tmp_path, Module, logger=logger, val_check_interval=3, limit_val_batches=2)
+    return [step for step, row in logger.rows if "value" in row]
+
+
+@observed("axis_within_a_window", theirs=[0, 1, 1], ours=[0, 0, 1])
+def _(library, tmp_path):
+    logger = rows_of(library)
+    options = {"accumulate_grad_batches": 3, "val_check_interval": 2}
+    fitted(library, tmp_path, regression(library), logger=logger, **options)
+    return [step for step, row in logger.rows if "val_loss" in row]
+
+
+@observed("exact_resume", theirs=False, ours=True)
+def _(library, tmp_path):
+    path = tmp_path / "middle.ckpt"
+
+    class Module(regression(library)):
+        def train_dataloader(self):
+            return loader(shuffle=True)
+
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            if batch_idx == 2 and not path.exists():
+                self.trainer.save_checkpoint(path)
+
+    _, whole = fitted(library, tmp_path, Module, accumulate_grad_batches=2)
+    _, again = fitted(library, tmp_path, Module, {"ckpt_path": str(path)}, accumulate_grad_batches=2)
+    return all(torch.equal(first, second) for first, second in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+@observed("several_automatic_optimizers", theirs="RuntimeError", ours=12)
+def _(library, tmp_path):
+    class Module(regression(library)):
+        def training_step(self, batch, batch_idx, optimizer_idx):
+            return self.loss(batch)
+
+        def configure_optimizers(self):
+            parts = self.net[0], self.net[3]
+            return [torch.optim.SGD(part.parameters(), lr=0.1) for part in parts]
+
+    try:
+        return fitted(library, tmp_path, Module)[0].global_step
+    except RuntimeError as error:
+        return type(error).__name__
+
+
+@observed("teardown_after_an_exception", theirs=[], ours=["cb.teardown", "LM.teardown"])
+def _(library, tmp_path):
+    class Module(regression(library)):
+        def training_step(self, batch, batch_idx):
+            raise ArithmeticError("on purpose")
+
+    heard = []
+    callback = recorder(library, "cb", library.Callback, heard)()
+    with pytest.raises(ArithmeticError, match="on purpose"):
+        fitted(library, tmp_path, recorder(library, "LM", Module, heard), callbacks=[callback])
+    return [str(call) for call in heard if call.hook == "teardown"]
+
+
+@observed("keyboard_interrupt", theirs="SystemExit", ours="KeyboardInterrupt")
+def _(library, tmp_path):
+    class Module(regression(library)):
+        def training_step(self, batch, batch_idx):
+            raise KeyboardInterrupt
+
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as caught:
+        fitted(library, tmp_path, Module)
+    return caught.type.__name__
+
+
+@observed("sanity_check_on_resume", theirs=True, ours=False)
+def _(library, tmp_path):
+    heard, path = [], str(tmp_path / "end.ckpt")
+    trainer, _ = fitted(library, tmp_path, regression(library))
+    trainer.save_checkpoint(path)
+    callback = recorder(library, "cb", library.Callback, heard)()
+    options = {"callbacks": [callback], "max_epochs": 2, "num_sanity_val_steps": 1}
+    fitted(library, tmp_path, regression(library), {"ckpt_path": path}, **options)
+    return "cb.on_sanity_check_start" in map(str, heard)
+
+
+@observed("plateau_scheduler_on_resume", theirs=1, ours=2)
+def _(library, tmp_path):
+    path = tmp_path / "end.ckpt"
+
+    class Saves(library.callbacks.Checkpoint):
+        def on_train_epoch_end(self, trainer, pl_module):
+            if not path.exists():
+                trainer.save_checkpoint(path)
+
+    class Module(regression(library)):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+            return {"optimizer": optimizer, "lr_scheduler": schedule, "monitor": "val_loss"}
+
+    options = {"enable_checkpointing": True, "max_epochs": 2}
+    fitted(library, tmp_path, Module, callbacks=[Saves()], **options)
+    trainer, _ = fitted(library, tmp_path, Module, {"ckpt_path": str(path)}, callbacks=[Saves()], **options)
+    return trainer.lr_scheduler_configs[0].scheduler.last_epoch
+
+
+@observed("steps_of_a_loader_without_length", theirs=-1, ours=math.inf)
+def _(library, tmp_path):
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(loader(2).dataset)
+
+    trainer, _ = fitted(
+        library, tmp_path, regression(library), {"train_dataloaders": torch.utils.data.DataLoader(Stream())}
+    )
+    return trainer.estimated_stepping_batches
+
+
+@observed("random_numbers_before_the_first_batch", theirs=False, ours=True)
+def _(library, tmp_path):
+    class Module(regression(library)):
+        def on_fit_start(self):
+            with torch.random.fork_rng():
+                self.expected = torch.rand(1)
+
+        def on_train_start(self):
+            self.drawn = torch.rand(1)
+
+    module = fitted(library, tmp_path, Module)[1]
+    return torch.equal(module.drawn, module.expected)
+
+
+@observed("batches_of_no_training", theirs=math.inf, ours=0)
+def _(library, tmp_path):
+    return fitted(library, tmp_path, regression(library), limit_train_batches=0)[0].num_training_batches
+
+
+@observed("on_predict_model_train", theirs=0, ours=1)
+def _(library, tmp_path):
+    class Module(regression(library)):
+        calls = 0
+
+        def on_predict_model_train(self):
+            type(self).calls += 1
+
+    quiet(library, tmp_path).predict(Module())
+    return Module.calls
+
+
+@observed("predictions_of_no_batches", theirs=None, ours=[])
+def _(library, tmp_path):
+    return quiet(library, tmp_path, limit_predict_batches=0).predict(regression(library)())
+
+
+@observed("misspelt_hooks", theirs=None, ours="ConfigurationError")
+def _(library, tmp_path):
+    class Module(regression(library)):
+        def on_train_bach_end(self, outputs, batch, batch_idx):
+            pass
+
+    try:
+        fitted(library, tmp_path, Module)
+    except ValueError as error:
+        return type(error).__name__
+
+
+@observed("old_spellings", theirs="TypeError", ours="cpu")
+def _(library, tmp_path):
+    try:
+        return quiet(library, tmp_path, accelerator="auto", gpus=0).strategy.root_device.type
+    except TypeError as error:
+        return type(error).__name__
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_a_listed_difference_is_one(tmp_path, name):
+    observe, theirs, ours = OBSERVED[name]
+    for side in ("theirs", "ours"):
+        (tmp_path / side).mkdir()
+
+    with silence():
+        seen = observe(LIGHTNING, tmp_path / "theirs"), observe(LEYDEN, tmp_path / "ours")
+
+    assert seen == (theirs, ours)
+    assert theirs != ours
+
+
+def test_every_difference_that_is_tested_is_listed():
+    assert list(OBSERVED) == list(DIFFERENCES)
