@@ -106,7 +106,7 @@ class Experiment:
         results = numbers(self.trainer.callback_metrics)
         if self.test and self._can_test():
             best = getattr(self.trainer.checkpoint_callback, "best_model_path", "") or None
-            for found in self.trainer.test(self.model, datamodule=self.data, ckpt_path=best):
+            for found in self.trainer.test(self.model, datamodule=self.data, ckpt_path=best, verbose=False):
                 results |= found
         if self.optimized_metric is not None and self.optimized_metric not in results:
             raise ConfigurationError(
