@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 
 from leyden import rng
 from leyden.datamodule import LightningDataModule
+from leyden.engine.gather import gathering
 from leyden.engine.hooks import is_overridden
 from leyden.errors import ConfigurationError
 from leyden.module import LightningModule
@@ -98,7 +99,7 @@ def _source(loader: Any, limit: float, overfit: float, where: str) -> Source:
         )
     if overfit:
         loader, limit = _in_order(loader), overfit
-    return Source(loader, batches_to_take(_length(loader), limit, where))
+    return Source(gathering(loader), batches_to_take(_length(loader), limit, where))
 
 
 def _length(loader: Any) -> float:

@@ -1,0 +1,127 @@
+"""Tensors in memory are fetched by the batch, and nobody can tell: same batches, same order, same random numbers."""
+
+import sys
+
+import pytest
+import torch
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+    random_split,
+)
+
+import leyden as L
+from leyden.engine.gather import Rows, gathering
+from leyden.testing import TinyModule
+
+
+class Counting(TensorDataset):
+    """A data set of its own type, which counts how it is read."""
+
+    def __init__(self, *tensors):
+        super().__init__(*tensors)
+        self.reads = 0
+
+    def __getitem__(self, index):
+        self.reads += 1
+        return super().__getitem__(index)
+
+
+def tensors():
+    return torch.randn(23, 3), torch.arange(23), torch.rand(23, 2, 2).half(), torch.rand(23) > 0.5
+
+
+def plain():
+    return TensorDataset(*tensors())
+
+
+def half():
+    return random_split(plain(), [12, 11])[0]
+
+
+LOADERS = {
+    "in order": lambda: DataLoader(plain(), 5),
+    "shuffled": lambda: DataLoader(plain(), 5, shuffle=True),
+    "without the rest": lambda: DataLoader(plain(), 5, shuffle=True, drop_last=True),
+    "one by one": lambda: DataLoader(plain()),
+    "own generator": lambda: DataLoader(plain(), 5, shuffle=True, generator=torch.Generator().manual_seed(3)),
+    "weighted": lambda: DataLoader(plain(), 5, sampler=WeightedRandomSampler([0.1, 0.9] * 11, 19)),
+    "own batch sampler": lambda: DataLoader(plain(), batch_sampler=BatchSampler(RandomSampler(range(20)), 6, False)),
+    "half of it": lambda: DataLoader(half(), 5, shuffle=True),
+    "half of a half": lambda: DataLoader(Subset(half(), [3, 1, 7, 7, 0]), 2, shuffle=True),
+}
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_the_batches_are_those_of_the_loader_epoch_after_epoch(kind):
+    def epochs(wrap):
+        torch.manual_seed(11)
+        loader = wrap(LOADERS[kind]())
+        found = [list(loader) for _ in range(3)]
+        return loader, found, torch.get_rng_state()
+
+    _, expected, random_after = epochs(lambda loader: loader)
+    loader, found, its_random_after = epochs(gathering)
+
+    assert isinstance(loader.dataset, Rows)
+    assert torch.equal(random_after, its_random_after)
+    for batches, others in zip(expected, found, strict=True):
+        for batch, other in zip(batches, others, strict=True):
+            assert type(batch) is type(other) is list
+            for one, another in zip(batch, other, strict=True):
+                assert one.dtype == another.dtype
+                assert torch.equal(one, another)
+
+
+UNTOUCHED = {
+    "workers": lambda: DataLoader(plain(), 5, num_workers=1),
+    "own collate function": lambda: DataLoader(plain(), 5, collate_fn=list),
+    "no batches": lambda: DataLoader(plain(), batch_size=None),
+    "own type of data set": lambda: DataLoader(Counting(torch.ones(4)), 2),
+    "a list": lambda: DataLoader([torch.ones(2)] * 4, 2),
+    "a part of something else": lambda: DataLoader(Subset(Counting(torch.ones(4)), [0, 1]), 2),
+    "gradients": lambda: DataLoader(TensorDataset(torch.ones(4, requires_grad=True)), 2),
+    "no loader": lambda: [torch.ones(2)],
+}
+
+
+@pytest.mark.parametrize("kind", UNTOUCHED)
+def test_whatever_is_not_plain_is_left_alone(kind):
+    loader = UNTOUCHED[kind]()
+
+    assert gathering(loader) is loader
+
+
+def test_tensors_exchanged_between_epochs_are_seen():
+    dataset = TensorDataset(torch.zeros(4))
+    loader = gathering(DataLoader(dataset, 2))
+
+    list(loader)
+    dataset.tensors = (torch.ones(4),)
+
+    assert torch.equal(next(iter(loader))[0], torch.ones(2))
+
+
+def test_a_fit_reads_no_sample_alone_and_shows_the_loader_it_was_given():
+    module, loader = TinyModule(), DataLoader(TensorDataset(torch.randn(12, 2), torch.randn(12, 1)), 4, shuffle=True)
+    single = []
+    calls = TensorDataset.__getitem__
+
+    def watch(frame, event, argument):
+        if event == "call" and frame.f_code is calls.__code__:
+            single.append(frame)
+
+    trainer = L.Trainer(max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    sys.setprofile(watch)
+    try:
+        trainer.fit(module, loader)
+    finally:
+        sys.setprofile(None)
+
+    assert single == []
+    assert trainer.global_step == 6
+    assert trainer.train_dataloader is loader
