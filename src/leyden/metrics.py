@@ -14,8 +14,6 @@ in the order of the steps.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,24 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from leyden.errors import ConfigurationError
+from leyden.log_rules import checked_name, levels, reduction_name, squeezed
+from leyden.metric_objects import is_metric, load_metric_state, metric_objects, metric_state
 from leyden.tree import batch_size as size_of
 from leyden.tree import tensors
 from leyden.warnings import warn_once
-
-_WITH_GRADIENTS = (
-    "on_before_backward backward on_after_backward on_before_optimizer_step optimizer_step configure_gradient_clipping "
-    "clip_gradients on_before_zero_grad optimizer_zero_grad"
-).split()
-TRAIN_HOOKS = frozenset(["training_step", "on_train_batch_start", "on_train_batch_end", *_WITH_GRADIENTS])
-EVALUATION_HOOKS = frozenset(
-    name
-    for stage in ("validation", "test")
-    for name in (f"{stage}_step", f"on_{stage}_batch_start", f"on_{stage}_batch_end")
-)
-EPOCH_HOOKS = frozenset(
-    f"on_{stage}_{when}" for stage in ("train", "validation", "test") for when in ("start", "epoch_start", "epoch_end")
-)
-REDUCTIONS = ("mean", "sum", "min", "max")
 
 Options = tuple[bool, bool | None, bool | None, bool | None, Any, bool, bool, bool]
 
@@ -190,7 +175,7 @@ class Metrics:
         if not isinstance(value, Tensor):
             value = self._tensor(name, value)
         elif value.dim():
-            value = _squeezed(name, value)
+            value = squeezed(name, value)
         value = value.detach().to(_float(value.dtype), copy=True)
         if entry.sync and self.reduce is not None and entry.on_step:
             value = self.reduce(value, entry.reduction)
@@ -205,10 +190,10 @@ class Metrics:
         """Check the first call of a (hook, name) pair and open its entry."""
         prog_bar, logger, on_step, on_epoch, reduction, sync, add_index, _ = options
         hook = self.hook
-        on_step, on_epoch = _levels(hook, on_step, on_epoch)
+        on_step, on_epoch = levels(hook, on_step, on_epoch)
         metric = value if is_metric(value) else None
         entry = Entry(
-            name=_checked_name(name),
+            name=checked_name(name),
             hook=hook,
             loader=self.loader,
             options=options,
@@ -216,7 +201,7 @@ class Metrics:
             logger=True if logger is None else logger,
             on_step=on_step,
             on_epoch=on_epoch,
-            reduction=_reduction(name, reduction),
+            reduction=reduction_name(name, reduction),
             sync=sync,
             suffix=f"/dataloader_idx_{self.loader}" if add_index and self.loader is not None else "",
             metric=metric,
@@ -316,7 +301,7 @@ class Metrics:
             "training": [_entry_state(entry, paths) for entry in self.training.entries.values()],
             "evaluation": [_entry_state(entry, paths) for entry in self.evaluation.entries.values()],
             "callback": {name: value.detach().clone() for name, value in self._callback.items()},
-            "objects": {path: _metric_state(child) for path, child in metric_objects(module)},
+            "objects": {path: metric_state(child) for path, child in metric_objects(module)},
         }
 
     def load_state_dict(self, state: dict[str, Any], module: nn.Module) -> None:
@@ -324,7 +309,7 @@ class Metrics:
         objects = dict(metric_objects(module))
         for path, saved in state["objects"].items():
             if path in objects:
-                _load_metric_state(objects[path], saved)
+                load_metric_state(objects[path], saved)
         for results, saved in ((self.training, state["training"]), (self.evaluation, state["evaluation"])):
             results.entries.clear()
             for item in saved:
@@ -352,21 +337,9 @@ def _widest(value: Tensor) -> Tensor:
     return value.float() if value.device.type == "mps" else value.double()
 
 
-def is_metric(value: Any) -> bool:
-    """Tell a torchmetrics.Metric without importing torchmetrics: who has one has imported it."""
-    torchmetrics = sys.modules.get("torchmetrics")
-    return torchmetrics is not None and isinstance(value, torchmetrics.Metric)
-
-
-def metric_objects(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield the metric objects of *module* with their paths."""
-    if "torchmetrics" in sys.modules:
-        yield from ((path, child) for path, child in module.named_modules() if is_metric(child))
-
-
 def _check_same(entry: Entry, options: Options) -> None:
     """Refuse other arguments than those of the first call; spellings of one reduction are the same."""
-    if (*options[:4], _reduction(entry.name, options[4]), *options[5:]) != (
+    if (*options[:4], reduction_name(entry.name, options[4]), *options[5:]) != (
         *entry.options[:4],
         entry.reduction,
         *entry.options[5:],
@@ -381,83 +354,6 @@ def _check_same(entry: Entry, options: Options) -> None:
 def _float(dtype: torch.dtype) -> torch.dtype:
     """Values are kept in 32 bits or more, whatever the step computes in."""
     return dtype if dtype in (torch.float32, torch.float64) else torch.float32
-
-
-def _levels(hook: str, on_step: bool | None, on_epoch: bool | None) -> tuple[bool, bool]:
-    """Fill in the defaults of *hook*, and refuse what makes no sense there."""
-    if hook not in TRAIN_HOOKS and hook not in EVALUATION_HOOKS and hook not in EPOCH_HOOKS:
-        raise ConfigurationError(
-            f"self.log() cannot be called inside {hook or 'this place'}: its value would belong to no step and "
-            "no epoch. "
-            "Log in a step or in an epoch hook, or write to self.logger directly."
-        )
-    step = hook in TRAIN_HOOKS if on_step is None else on_step
-    epoch = hook not in TRAIN_HOOKS if on_epoch is None else on_epoch
-    if hook in EPOCH_HOOKS and (step or not epoch):
-        raise ConfigurationError(
-            f"self.log(on_step={step}, on_epoch={epoch}) cannot be called inside {hook}, which sees no step. "
-            "Leave both out, or pass on_step=False, on_epoch=True."
-        )
-    if not step and not epoch:
-        raise ConfigurationError(
-            f"self.log(on_step=False, on_epoch=False) inside {hook} would log nothing. Switch on at least one."
-        )
-    return step, epoch
-
-
-def _reduction(name: str, reduction: Any) -> str:
-    known = {
-        torch.mean: "mean",
-        torch.sum: "sum",
-        torch.min: "min",
-        torch.max: "max",
-        min: "min",
-        max: "max",
-        sum: "sum",
-    }
-    found = {"avg": "mean"}.get(reduction, reduction) if isinstance(reduction, str) else known.get(reduction)
-    if found not in REDUCTIONS:
-        raise ConfigurationError(
-            f"reduce_fx={reduction!r} of {name!r} is not known. Expected one of: {', '.join(REDUCTIONS)}. "
-            "For anything else, log a torchmetrics.Metric."
-        )
-    return str(found)
-
-
-def _checked_name(name: Any) -> str:
-    if not isinstance(name, str) or not name:
-        raise ConfigurationError(f"self.log() was given the name {name!r}. Expected a non-empty string.")
-    if "/dataloader_idx_" in name:
-        raise ConfigurationError(
-            f"self.log() was given the name {name!r}, but /dataloader_idx_<i> is added by the engine. Leave it out."
-        )
-    return name
-
-
-def _squeezed(name: str, value: Tensor) -> Tensor:
-    if value.numel() != 1:
-        raise ConfigurationError(
-            f"{name!r} was logged with a tensor of shape {tuple(value.shape)}. Expected one element: reduce it first, "
-            "for instance with .mean()."
-        )
-    return value.squeeze()
-
-
-def _metric_state(metric: Any) -> dict[str, Any]:
-    values = {name: getattr(metric, name) for name in metric._defaults}
-    copies = {
-        name: [item.detach().clone() for item in value] if isinstance(value, list) else value.detach().clone()
-        for name, value in values.items()
-    }
-    return {"values": copies, "updates": int(metric._update_count)}
-
-
-def _load_metric_state(metric: Any, saved: dict[str, Any]) -> None:
-    for name, value in saved["values"].items():
-        moved = [item.to(metric.device) for item in value] if isinstance(value, list) else value.to(metric.device)
-        setattr(metric, name, moved)
-    metric._update_count = saved["updates"]
-    metric._computed = None
 
 
 def _entry_state(entry: Entry, paths: dict[int, str]) -> dict[str, Any]:
