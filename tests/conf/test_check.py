@@ -118,7 +118,7 @@ def test_an_object_of_the_wrong_class_is_refused(things):
         ("torch.optim.AdmaW", "torch.optim has no 'AdmaW'. Did you mean 'AdamW'?"),
         ("torch.optm.AdamW", "torch has no 'optm'. Did you mean 'optim'?"),
         ("numpi.array", "no module named 'numpi'. Did you mean 'numpy'?"),
-        ("mlflow.Client", "no module named 'mlflow'. Install it with: pip install mlflow"),
+        ("optuna.create_study", "no module named 'optuna'. Install it with: pip install optuna"),
         ("things.Net.nothing", "things.Net has no attribute 'nothing'"),
         ("things.NUMBER", "things.NUMBER is 3, which cannot be called"),
         ("not a path", "'not a path' is no dotted path"),

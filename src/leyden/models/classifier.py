@@ -21,7 +21,15 @@ from leyden.module import LightningModule
 
 
 class Classifier(LightningModule, ABC):
-    """The steps of a classifier of ``C`` classes; a subclass brings `forward`."""
+    """The steps of a classifier; a subclass brings `forward`.
+
+    Args:
+        classes: Number of classes ``C``.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

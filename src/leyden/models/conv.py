@@ -32,7 +32,7 @@ class ConvNet(Classifier):
         classes: int = 10,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(classes)
         left = side // 2 ** len(channels)
         if left < 1 or not channels:
             raise ConfigurationError(

@@ -23,7 +23,7 @@ class MLP(Classifier):
     def __init__(
         self, in_features: int = 64, hidden: Sequence[int] = (128,), classes: int = 10, dropout: float = 0.0
     ) -> None:
-        super().__init__()
+        super().__init__(classes)
         widths = (in_features, *hidden)
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
