@@ -9,7 +9,7 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test check format wheel clean
+.PHONY: help setup train test check format bench wheel clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -41,6 +41,11 @@ check: setup ## Look for mistakes without running anything: lint, layout, types,
 format: setup ## Lay out the code, and mend what can be mended without thought
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+bench: setup ## Measure speed beside other frameworks: make bench ARGS=--quick
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r experiments/bench/requirements.txt \
+	  || echo "the optional contenders could not be installed: those that are missing are left out" >&2
+	$(BIN)/python -m experiments.bench $(ARGS)
 
 wheel: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
