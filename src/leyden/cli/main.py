@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "execute a run directory; an interrupted one goes on where it was",
     "evaluate": "test a run or a checkpoint",
     "predict": "predict with a run or a checkpoint",
+    "lightning": "run a script written for Lightning on Leyden, unchanged",
 }
 
 

@@ -1,0 +1,41 @@
+"""What stands for a name that Lightning has and Leyden has not.
+
+A file of imports often names more than a program uses: a strategy for a cluster, say, that
+is only compared with. Such a name can be imported, asked about with ``isinstance`` (nothing
+is one), subclassed and written in annotations. Whoever calls it, or looks into it, is told.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from leyden.errors import ConfigurationError
+from leyden.lightning.names import VERSION
+
+
+class Absent(type):
+    """Type of the stand-ins: classes that can be named, not used."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse to make one."""
+        raise ConfigurationError(
+            f"{cls.__absent__} was called, and Leyden has no counterpart of it. "
+            f"The script runs through `leyden lightning`, which answers for Lightning {VERSION} with Leyden. "
+            "Leave it out, or run this script with Lightning itself."
+        )
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise AttributeError(f"{cls.__absent__}.{name} was looked up, and Leyden has no counterpart of that class.")
+
+    @property
+    def __absent__(cls) -> str:
+        """Lightning's name of what is missing; a subclass inherits it."""
+        return str(cls._absent)
+
+
+def stand_in(path: str) -> Absent:
+    """Return the stand-in for Lightning's *path*, such as ``lightning.pytorch.strategies.DDPStrategy``."""
+    module, _, name = path.rpartition(".")
+    return Absent(name, (), {"__module__": module, "_absent": path, "__doc__": f"{path}, which Leyden lacks."})

@@ -1,0 +1,1 @@
+"""A directory for the ``PYTHONPATH``, not a package to import: see `leyden.lightning.aliases`."""

@@ -1,0 +1,45 @@
+"""A summary of a model as an object, for programs that read numbers from it."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from leyden.callbacks.model_summary import summarize as as_text
+
+
+class ModelSummary:
+    """Layers and sizes of *model*; printed, it is the table.
+
+    Args:
+        model: What is summarised.
+        max_depth: How deep to go into nested layers; -1 for all the way.
+    """
+
+    def __init__(self, model: nn.Module, max_depth: int = 1) -> None:
+        self._model = model
+        self._max_depth = max_depth
+
+    @property
+    def total_parameters(self) -> int:
+        """Number of weights."""
+        return sum(parameter.numel() for parameter in self._model.parameters())
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Number of weights that take part in training."""
+        return sum(parameter.numel() for parameter in self._model.parameters() if parameter.requires_grad)
+
+    @property
+    def model_size(self) -> float:
+        """Size of the weights in megabytes (10^6 bytes)."""
+        return sum(parameter.numel() * parameter.element_size() for parameter in self._model.parameters()) * 1e-6
+
+    def __str__(self) -> str:
+        return as_text(self._model, self._max_depth)
+
+    __repr__ = __str__
+
+
+def summarize(lightning_module: nn.Module, max_depth: int = 1) -> ModelSummary:
+    """Return the summary of *lightning_module*."""
+    return ModelSummary(lightning_module, max_depth)
