@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from leyden.module import LightningModule
     from leyden.trainer import Trainer
 
-_HEADER = ("", "Name", "Type", "Params", "Mode")
+HEADER = ("", "Name", "Type", "Params", "Mode")
 
 
 class ModelSummary(Callback):
@@ -49,16 +49,16 @@ def summarize(module: nn.Module, max_depth: int = 1) -> str:
         totals; a lazy one counts once it has been initialised. The size is that of the
         parameters as they are now, in megabytes of 10^6 bytes.
     """
-    rows = _rows(module, _checked(max_depth))
-    lines = _aligned([_HEADER, *rows], numeric=3) if rows else []
+    rows = layer_rows(module, _checked(max_depth))
+    lines = _aligned([HEADER, *rows], numeric=3) if rows else []
     if lines:
         rule = "-" * max(len(line) for line in lines)
         lines = [lines[0], rule, *lines[1:], rule]
-    totals = _aligned(list(_totals(module)), numeric=0)
+    totals = _aligned(list(total_rows(module)), numeric=0)
     return "\n".join([*lines, *totals])
 
 
-def _rows(module: nn.Module, max_depth: int) -> list[tuple[str, ...]]:
+def layer_rows(module: nn.Module, max_depth: int) -> list[tuple[str, ...]]:
     """Return one row per nested module, and one for parameters that belong to none of them."""
     inner = [(name, child) for name, child in module.named_modules() if name]
     shown = [(name, child) for name, child in inner if max_depth == -1 or name.count(".") < max_depth]
@@ -72,7 +72,7 @@ def _rows(module: nn.Module, max_depth: int) -> list[tuple[str, ...]]:
     return rows
 
 
-def _totals(module: nn.Module) -> Iterable[tuple[str, str]]:
+def total_rows(module: nn.Module) -> Iterable[tuple[str, str]]:
     """Yield the lines below the table: a value and what it means."""
     trainable = _count(parameter for parameter in module.parameters() if parameter.requires_grad)
     total = _count(module.parameters())
