@@ -31,10 +31,16 @@ class Callback:
             logged there can be monitored.
         runs_last: True for callbacks moved behind all others, in the order given:
             checkpoints must see what everyone else did.
+        reads_batch_indices: True for callbacks that read ``trainer.predict_loop``'s indices of
+            the samples of a batch: nobody notes them unless they are asked for.
+        reads_predictions: True for callbacks that read ``trainer.predict_loop.predictions`` at
+            the end of a prediction; they are then kept even if the caller wants none.
     """
 
     monitors: ClassVar[bool] = False
     runs_last: ClassVar[bool] = False
+    reads_batch_indices: ClassVar[bool] = False
+    reads_predictions: bool = False
 
     @property
     def state_key(self) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
-from leyden.hyperparameters import AttributeDict, call_arguments, select
+from leyden.dataset_loaders import around
+from leyden.hyperparameters import AttributeDict, initial, keep
+from leyden.loading import class_only, load_datamodule
 from leyden.tree import move
 
 if TYPE_CHECKING:
@@ -22,10 +24,16 @@ class LightningDataModule:
     state), `setup` (every process), loaders, `teardown`.
     """
 
+    # Keys under which a checkpoint holds the constructor's arguments.
+    CHECKPOINT_HYPER_PARAMS_KEY = "datamodule_hyper_parameters"
+    CHECKPOINT_HYPER_PARAMS_NAME = "datamodule_hparams_name"
+    CHECKPOINT_HYPER_PARAMS_TYPE = "datamodule_hparams_type"
+
     name: str | None = None
     prepare_data_per_node: bool = True
 
     trainer: Trainer | None = None
+    _hparams_name: str | None = None
 
     def prepare_data(self) -> None:
         """Download or preprocess, in one process; do not assign state here."""
@@ -85,8 +93,7 @@ class LightningDataModule:
             frame: Frame of the constructor, when called from elsewhere.
             logger: Whether the loggers get these values.
         """
-        caller = frame or sys._getframe(1)
-        self._hparams, self._hparams_name = select(call_arguments(caller, LightningDataModule), args, ignore)
+        keep(self, LightningDataModule, frame or sys._getframe(1), args, ignore)
         self._log_hyperparams = logger
 
     @property
@@ -95,3 +102,55 @@ class LightningDataModule:
         if not hasattr(self, "_hparams"):
             self._hparams = AttributeDict()
         return self._hparams
+
+    @property
+    def hparams_initial(self) -> Any:
+        """A copy of the arguments as `save_hyperparameters` found them, whatever became of `hparams` since."""
+        return initial(self)
+
+    @classmethod
+    def from_datasets(
+        cls,
+        train_dataset: Any = None,
+        val_dataset: Any = None,
+        test_dataset: Any = None,
+        predict_dataset: Any = None,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        **datamodule_kwargs: Any,
+    ) -> Self:
+        """Build a data module around data sets; each may be several, in a list or dict.
+
+        Args:
+            train_dataset: Shuffled each epoch, unless it is iterable only.
+            val_dataset: For validation.
+            test_dataset: For tests.
+            predict_dataset: For prediction.
+            batch_size: Samples in a batch; given to the constructor, too, if it takes it.
+            num_workers: Processes that load; given to the constructor, too, if it takes it.
+            **datamodule_kwargs: Further arguments of the constructor.
+        """
+        given = {"train": train_dataset, "val": val_dataset, "test": test_dataset, "predict": predict_dataset}
+        return around(cls, given, {"batch_size": batch_size, "num_workers": num_workers}, datamodule_kwargs)
+
+    @class_only
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: str | IO[bytes],
+        map_location: Any = None,
+        hparams_file: str | None = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Build a data module from the hyper-parameters and the state in a checkpoint.
+
+        Args:
+            checkpoint_path: File written by a trainer.
+            map_location: Where tensors go, as in `torch.load`.
+            hparams_file: YAML or CSV file with hyper-parameters to take instead of the checkpoint's.
+            weights_only: False allows arbitrary pickles, which can execute code: only for
+                files you trust. Default True.
+            **kwargs: Constructor arguments that win over the saved ones.
+        """
+        return load_datamodule(cls, checkpoint_path, map_location, hparams_file, weights_only, kwargs)

@@ -3,7 +3,8 @@
     LeydenError
     ├── ConfigurationError (also ValueError)    input that cannot be meant: raised before anything runs
     ├── CheckpointError (also ValueError)       a checkpoint that is damaged, foreign or does not fit
-    └── RunError (also RuntimeError)            a run directory that cannot be made or executed
+    ├── RunError (also RuntimeError)            a run directory that cannot be made or executed
+    └── StageEnded                              a callback has what it wanted of a stage; no failure
     Interrupted (KeyboardInterrupt)             SIGINT or SIGTERM, acted on at a step boundary
 
 A message has four parts, in this order: what is wrong with the actual value, where it
@@ -29,6 +30,10 @@ class CheckpointError(LeydenError, ValueError):
 
 class RunError(LeydenError, RuntimeError):
     """A run directory that cannot be created, read or executed."""
+
+
+class StageEnded(LeydenError):
+    """A callback has what it wanted: the stage ends here, and who asked for it goes on."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -10,6 +10,7 @@ for each attribute that is set on it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from leyden.hyperparameters import AttributeDict, call_arguments, select
+from leyden.export import to_onnx, to_torchscript
+from leyden.hyperparameters import AttributeDict, initial, keep
+from leyden.loading import class_only, load_module
 from leyden.tree import move
 from leyden.warnings import warn_once
 
@@ -37,6 +40,15 @@ class LightningModule(nn.Module):
     _trainer: Trainer | None = None
     _metrics: Metrics | None = None
     _device: torch.device | None = None
+    _hparams_name: str | None = None
+
+    __jit_unused_properties__: list[str]
+    __jit_ignored_attributes__: list[str]
+
+    # Keys under which a checkpoint holds the constructor's arguments.
+    CHECKPOINT_HYPER_PARAMS_KEY = "hyper_parameters"
+    CHECKPOINT_HYPER_PARAMS_NAME = "hparams_name"
+    CHECKPOINT_HYPER_PARAMS_TYPE = "hparams_type"
 
     automatic_optimization: bool = True
     prepare_data_per_node: bool = True
@@ -519,8 +531,7 @@ class LightningModule(nn.Module):
             frame: Frame of the constructor, when called from elsewhere.
             logger: Whether the loggers get these values.
         """
-        caller = frame or sys._getframe(1)
-        self._hparams, self._hparams_name = select(call_arguments(caller, LightningModule), args, ignore)
+        keep(self, LightningModule, frame or sys._getframe(1), args, ignore)
         self._log_hyperparams = logger
 
     @property
@@ -530,6 +541,12 @@ class LightningModule(nn.Module):
             self.__dict__["_hparams"] = AttributeDict()
         return self.__dict__["_hparams"]
 
+    @property
+    def hparams_initial(self) -> Any:
+        """A copy of the arguments as `save_hyperparameters` found them, whatever became of `hparams` since."""
+        return initial(self)
+
+    @class_only
     @classmethod
     def load_from_checkpoint(
         cls,
@@ -545,15 +562,40 @@ class LightningModule(nn.Module):
         Args:
             checkpoint_path: File written by a trainer.
             map_location: Where tensors go, as in `torch.load`.
-            hparams_file: YAML file with hyper-parameters that win over the checkpoint's.
+            hparams_file: YAML or CSV file with hyper-parameters to take instead of the checkpoint's.
             strict: Whether every weight must match; default the module's ``strict_loading``.
             weights_only: False allows arbitrary pickles, which can execute code: only for
                 files you trust. Default True.
             **kwargs: Constructor arguments that win over the saved ones.
         """
-        from leyden.loading import load_module
-
         return load_module(cls, checkpoint_path, map_location, hparams_file, strict, weights_only, kwargs)
+
+    def to_torchscript(
+        self,
+        file_path: str | os.PathLike[str] | None = None,
+        method: str | None = "script",
+        example_inputs: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Compile `forward` to TorchScript, in evaluation mode; returns the compiled module.
+
+        Args:
+            file_path: Where to write it, too.
+            method: ``"script"`` compiles the source, ``"trace"`` follows one call.
+            example_inputs: Input for that call; default ``example_input_array``.
+            **kwargs: Further arguments of `torch.jit.script` or `torch.jit.trace`.
+        """
+        return to_torchscript(self, file_path, method, example_inputs, kwargs)
+
+    def to_onnx(self, file_path: Any = None, input_sample: Any = None, **kwargs: Any) -> Any:
+        """Write `forward` as an ONNX graph, in evaluation mode.
+
+        Args:
+            file_path: Where to.
+            input_sample: Input to follow; default ``example_input_array``.
+            **kwargs: Further arguments of `torch.onnx.export`.
+        """
+        return to_onnx(self, file_path, input_sample, kwargs)
 
     def freeze(self) -> Self:
         """Switch off gradients of every parameter, and go to evaluation mode."""
@@ -575,6 +617,13 @@ class LightningModule(nn.Module):
         for name in ("_trainer", "_metrics", "_device"):
             state.pop(name, None)
         return state
+
+
+# TorchScript compiles every property and annotated attribute of a module, whether forward needs it or not.
+LightningModule.__jit_ignored_attributes__ = [*LightningModule.__annotations__]
+LightningModule.__jit_unused_properties__ = [
+    name for name, value in vars(LightningModule).items() if isinstance(value, property)
+]
 
 
 def _is_collection(dictionary: Any) -> bool:

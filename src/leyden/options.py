@@ -42,10 +42,19 @@ def limit(name: str, value: Any) -> int | float:
     return value  # type: ignore[no-any-return]
 
 
-def interval(value: Any) -> int | float:
-    """Check ``val_check_interval``: a number of batches or a fraction of an epoch."""
+def interval(value: Any, every_n_epoch: int | None) -> int | float | timedelta:
+    """Check ``val_check_interval``: a number of batches, a fraction of an epoch, or a duration.
+
+    Raises:
+        ConfigurationError: If it is none of these, or a fraction while batches are counted across epochs.
+    """
     if value is None:
         return 1.0
+    if isinstance(value, (str, timedelta, dict)):
+        found = duration(value, "val_check_interval")
+        if found is None or found < timedelta():
+            raise ConfigurationError(f"Trainer(val_check_interval={value!r}): expected a duration from 0 on.")
+        return found
     valid = not isinstance(value, bool) and (
         (isinstance(value, int) and value >= 1) or (isinstance(value, float) and 0.0 < value <= 1.0)
     )
@@ -53,13 +62,20 @@ def interval(value: Any) -> int | float:
         raise ConfigurationError(
             f"Trainer(val_check_interval={value!r}): expected a number of batches (an int from 1 on) or a "
             "fraction of an "
-            "epoch (a float above 0.0, up to 1.0)."
+            "epoch (a float above 0.0, up to 1.0), or a duration ('DD:HH:MM:SS', a timedelta or a dict of its "
+            "arguments)."
+        )
+    if every_n_epoch is None and isinstance(value, float):
+        raise ConfigurationError(
+            f"Trainer(val_check_interval={value!r}, check_val_every_n_epoch=None): None counts batches across epochs, "
+            "of which there is no fraction. Give a number of batches (an int) or a duration, or set "
+            "check_val_every_n_epoch."
         )
     return value  # type: ignore[no-any-return]
 
 
-def duration(value: Any) -> timedelta | None:
-    """Turn ``max_time`` (``"DD:HH:MM:SS"``, a timedelta, or a dict of its arguments) into a timedelta."""
+def duration(value: Any, name: str = "max_time") -> timedelta | None:
+    """Turn a duration (``"DD:HH:MM:SS"``, a timedelta, or a dict of its arguments) into a timedelta."""
     if value is None or isinstance(value, timedelta):
         return value
     if isinstance(value, dict):
@@ -73,7 +89,7 @@ def duration(value: Any) -> timedelta | None:
             days, hours, minutes, seconds = map(int, parts)
             return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     raise ConfigurationError(
-        f"Trainer(max_time={value!r}): expected 'DD:HH:MM:SS' (such as '00:12:00:00' for twelve hours), a "
+        f"Trainer({name}={value!r}): expected 'DD:HH:MM:SS' (such as '00:12:00:00' for twelve hours), a "
         "timedelta, or a "
         "dict of its arguments such as {'hours': 12}."
     )

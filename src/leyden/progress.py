@@ -29,9 +29,11 @@ class Progress:
         updates: Optimizer steps done: Lightning's ``global_step``.
         windows: Batches that ended with an update; one ahead of the axis of logged rows.
         pending: Micro-batches whose gradients wait for the end of their window.
-        last: Whether the latest micro-batch was the last one of its epoch.
+        fetched: Micro-batches of this epoch handed out: one more than `batch` within a step.
+        last: Whether the micro-batch handed out latest is the last one of its epoch.
         place: See the module's drawing.
         seconds: Time spent in training, over all attempts.
+        validated: How much of that had been spent when the latest validation ended.
         should_stop: Whether somebody asked to stop.
         evaluated: Batches seen by each kind of evaluation since the trainer was made.
     """
@@ -42,9 +44,11 @@ class Progress:
     updates: int = 0
     windows: int = 0
     pending: int = 0
+    fetched: int = 0
     last: bool = False
     place: Place = "BATCH"
     seconds: float = 0.0
+    validated: float = 0.0
     should_stop: bool = False
     evaluated: dict[str, int] = field(default_factory=dict)
 

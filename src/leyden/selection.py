@@ -152,12 +152,24 @@ def choose_precision_plugin(plugins: Any, precision: Any) -> Any:
     return given[0] if given else precision
 
 
-def choose_profiler(profiler: Any) -> Profiler | None:
-    """Return the profiler meant by ``"simple"``, an object, or None."""
-    if profiler is None or isinstance(profiler, Profiler):
-        return profiler
-    if profiler == "simple":
-        from leyden.profilers import SimpleProfiler
+def choose_profiler(profiler: Any) -> Profiler:
+    """Return the profiler meant by ``"simple"``, ``"advanced"``, ``"pytorch"`` or an object; for None, an idle one.
 
-        return SimpleProfiler()
-    raise ConfigurationError(f"Trainer(profiler={profiler!r}): expected 'simple', a Profiler or None.")
+    Raises:
+        ConfigurationError: If it is none of these.
+    """
+    if isinstance(profiler, Profiler):
+        return profiler
+    from leyden import profilers
+
+    if profiler is None:
+        return profilers.PassThroughProfiler()
+    if profiler == "simple":
+        return profilers.SimpleProfiler()
+    if profiler == "advanced":
+        return profilers.AdvancedProfiler()
+    if profiler == "pytorch":
+        return profilers.PyTorchProfiler()
+    raise ConfigurationError(
+        f"Trainer(profiler={profiler!r}): expected 'simple', 'advanced', 'pytorch', a Profiler or None."
+    )

@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,7 +31,11 @@ from leyden.engine import checkpoint as checkpoints
 from leyden.engine import fit as fitting
 from leyden.engine import stages
 from leyden.engine.data import TrainLoader
-from leyden.engine.optimization import Optimization, SchedulerConfig
+from leyden.engine.empty_init import EmptyInit
+from leyden.engine.facade import FitLoop
+from leyden.engine.optimization import Optimization, SchedulerConfig, parse
+from leyden.engine.predict import PredictLoop
+from leyden.engine.rehearsal import rehearsal
 from leyden.engine.session import Loaders, Session, check_callbacks, in_order
 from leyden.engine.signals import StopFlag
 from leyden.engine.step import clip, manual_backward, manual_update
@@ -78,7 +82,8 @@ class Trainer:
         limit_test_batches: Likewise for each test loader.
         limit_predict_batches: Likewise for each prediction loader.
         overfit_batches: Train and validate on so few batches, the same ones each epoch.
-        val_check_interval: Validate every so many batches (int), or that fraction of an epoch (float).
+        val_check_interval: Validate every so many batches (int), that fraction of an epoch (float), or so long
+            after the latest validation (``"DD:HH:MM:SS"``, a timedelta, or a dict of its arguments).
         check_val_every_n_epoch: Validate every n epochs; None counts batches across epochs.
         num_sanity_val_steps: Validation batches run before training; -1 for all.
         log_every_n_steps: Steps between two rows in the loggers.
@@ -92,7 +97,7 @@ class Trainer:
         benchmark: Let cuDNN try kernels; default off where *deterministic*.
         inference_mode: Use `torch.inference_mode` outside of fits, else `torch.no_grad`.
         use_distributed_sampler: Shard loaders over ranks.
-        profiler: ``"simple"`` or a `Profiler`.
+        profiler: ``"simple"``, ``"advanced"``, ``"pytorch"`` or a `Profiler`.
         detect_anomaly: Find the operation that made a gradient NaN; slow.
         barebones: Switch off everything that costs, to measure.
         plugins: A `Precision`, to be used instead of *precision*.
@@ -101,6 +106,8 @@ class Trainer:
         default_root_dir: Where files go that nobody gave another place; default the working directory.
         enable_autolog_hparams: Whether the loggers get the hyper-parameters.
         model_registry: Accepted for compatibility.
+        fused_optimizers: Use torch's fused kernels in optimizers that have one; faster, and equal to the plain
+            update but for the last bits. Not an argument of Lightning's.
 
     Raises:
         ConfigurationError: If an option cannot be meant. Nothing has been touched then.
@@ -128,7 +135,7 @@ class Trainer:
         limit_test_batches: int | float | None = None,
         limit_predict_batches: int | float | None = None,
         overfit_batches: int | float = 0.0,
-        val_check_interval: int | float | None = None,
+        val_check_interval: int | float | str | timedelta | dict[str, int] | None = None,
         check_val_every_n_epoch: Annotated[int, Ge(1)] | None = 1,
         num_sanity_val_steps: Annotated[int, Ge(-1)] | None = None,
         log_every_n_steps: Annotated[int, Ge(1)] | None = None,
@@ -151,6 +158,7 @@ class Trainer:
         default_root_dir: str | os.PathLike[str] | None = None,
         enable_autolog_hparams: bool = True,
         model_registry: str | None = None,
+        fused_optimizers: bool = False,
     ) -> None:
         self.barebones = options.flag("barebones", barebones)
         if barebones:
@@ -179,7 +187,7 @@ class Trainer:
         self.limit_test_batches = options.limit("limit_test_batches", limit_test_batches)
         self.limit_predict_batches = options.limit("limit_predict_batches", limit_predict_batches)
         self.overfit_batches = options.limit("overfit_batches", overfit_batches)
-        self.val_check_interval = options.interval(val_check_interval)
+        self.val_check_interval = options.interval(val_check_interval, check_val_every_n_epoch)
         self.check_val_every_n_epoch: int | None = options.whole(
             "check_val_every_n_epoch", check_val_every_n_epoch, 1, none=True
         )
@@ -203,6 +211,7 @@ class Trainer:
         )
         self.enable_autolog_hparams = options.flag("enable_autolog_hparams", enable_autolog_hparams)
         self.num_nodes = num_nodes
+        self.fused_optimizers = options.flag("fused_optimizers", fused_optimizers)
         self.default_root_dir = os.fspath(default_root_dir) if default_root_dir is not None else os.getcwd()
         if self.fast_dev_run:
             self._limit_to(self.fast_dev_run)
@@ -223,13 +232,16 @@ class Trainer:
         self.datamodule: LightningDataModule | None = None
         self.ckpt_path: str | None = None
         self.interrupted = False
+        self.forward_only = False  # from the next epoch on, run steps without backward and update
         self.predictions: list[Any] | None = None
-        self.val_check_batch: float = math.inf
+        self.fit_loop = FitLoop(self)
+        self.predict_loop = PredictLoop()
+        self.val_check_batch: float | None = math.inf
         self._module: LightningModule | None = None
         self._progress = Progress()
         self._metrics = Metrics()
         self._stop = StopFlag()
-        self._optimization = Optimization((), ())
+        self._optimization = Optimization((), [])
         self._session: Session | None = None
         self._loaders: Loaders | None = None
         self._train_loader: TrainLoader | None = None
@@ -260,7 +272,7 @@ class Trainer:
 
         Args:
             model: What is trained.
-            train_dataloaders: A loader, or a data module in its place.
+            train_dataloaders: A loader, a nested collection of loaders, or a data module in its place.
             val_dataloaders: One loader or several.
             datamodule: Brings the loaders.
             ckpt_path: Checkpoint to go on from: a path, ``"best"`` or ``"last"``.
@@ -353,6 +365,20 @@ class Trainer:
             bar.print(*args, **kwargs)
         else:
             print(*args, **kwargs)  # noqa: T201
+
+    @contextmanager
+    def init_module(self, empty_init: bool | None = None) -> Iterator[None]:
+        """Build a module right where and as it will be trained: on the device, in the type of the precision.
+
+        Args:
+            empty_init: True leaves the parameters as the memory was: for what is loaded from a checkpoint next.
+        """
+        with (
+            self.strategy.root_device,
+            self.precision_plugin.init_context(),
+            EmptyInit() if empty_init else nullcontext(),
+        ):
+            yield
 
     # --- what is running -----------------------------------------------------------------------
 
@@ -524,8 +550,19 @@ class Trainer:
         """Optimizer steps the whole fit will do, as far as can be told; asks for the training loader."""
         if self.max_epochs == -1 or self.num_training_batches == math.inf:
             return math.inf if self.max_steps == -1 else self.max_steps
-        updates = math.ceil(self.num_training_batches / self.accumulate_grad_batches) * max(self.max_epochs, 1)
+        updates = sum(
+            count * math.ceil(self.num_training_batches / size) for count, size in self._accumulations(self.max_epochs)
+        )
         return min(updates, self.max_steps) if self.max_steps != -1 else updates
+
+    def _accumulations(self, epochs: int) -> list[tuple[int, int]]:
+        """Return pairs of a number of epochs and the micro-batches per update in them."""
+        from leyden.callbacks import GradientAccumulationScheduler
+
+        for callback in self.callbacks:
+            if isinstance(callback, GradientAccumulationScheduler):
+                return callback.periods(epochs)
+        return [(max(epochs, 1), self.accumulate_grad_batches)]
 
     # --- plug-ins ----------------------------------------------------------------------------------
 
@@ -580,8 +617,13 @@ class Trainer:
 
     @property
     def lr_scheduler_configs(self) -> list[SchedulerConfig]:
-        """The schedulers of the fit, and when each is stepped."""
-        return list(self._optimization.schedulers)
+        """The schedulers of the fit, and when each is stepped; what is changed in the list counts at once."""
+        return self._optimization.schedulers
+
+    def replace_schedulers(self, *schedulers: Any) -> None:
+        """Step these *schedulers*, in any form `configure_optimizers` may return them, for the rest of the fit."""
+        optimizers = self._optimization.optimizers
+        self._optimization.schedulers[:] = parse((optimizers, list(schedulers))).schedulers
 
     @property
     def precision(self) -> str:
@@ -627,6 +669,13 @@ class Trainer:
     def device_ids(self) -> list[int]:
         """Indices of the devices on this machine."""
         return [self.strategy.root_device.index or 0]
+
+    def rehearsal(self, steps: int, callbacks: list[Callback]) -> AbstractContextManager[Callable[[], None]]:
+        """Set a running fit aside; what is handed out trains for *steps*, and afterwards all is as it was.
+
+        For callbacks that try something, when a fit or an epoch begins; see `leyden.engine.rehearsal`.
+        """
+        return rehearsal(self, steps, callbacks)
 
     # --- for the engine ------------------------------------------------------------------------------
 

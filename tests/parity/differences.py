@@ -70,6 +70,16 @@ DIFFERENCES = {
         leyden="it is inf",
         reason="the number is unknown, and -1 is read as a number",
     ),
+    "length_of_a_combined_loader": Difference(
+        lightning="len() of a CombinedLoader needs iter() to be called before",
+        leyden="it is known from the start",
+        reason="it depends on the loaders alone",
+    ),
+    "batches_of_loaders_side_by_side": Difference(
+        lightning="num_val_batches counts each loader of a CombinedLoader, whatever its mode",
+        leyden="loaders that are read side by side are counted as the one they make",
+        reason="its sum is the number of batches that are run, which progress bars show",
+    ),
     "random_numbers_before_the_first_batch": Difference(
         lightning="the first epoch's iterator, which draws a random number, is made before on_train_start",
         leyden="it is made after on_train_epoch_start, as that of every other epoch",
@@ -99,5 +109,35 @@ DIFFERENCES = {
         lightning="options of Lightning 1, such as gpus=0, are unknown",
         leyden="they are translated, with one warning that names the new spelling",
         reason="old scripts run",
+    ),
+    "weights_of_a_test_after_averaging": Difference(
+        lightning="after a fit with WeightAveraging, a test of a checkpoint runs with the weights that were trained",
+        leyden="it runs with the average, as a test in a new process does",
+        reason="a score must not depend on which process it is taken in",
+    ),
+    "precision_of_an_average": Difference(
+        lightning="under 64-true, WeightAveraging rounds the weights being trained to 32 bits at every validation",
+        leyden="the average is kept in 64 bits, and a validation changes nothing",
+        reason="64 bits were asked for",
+    ),
+    "epoch_of_batch_norm_statistics": Difference(
+        lightning="the epoch that gathers statistics for the average may end with a step along left-over gradients",
+        leyden="it changes no weights",
+        reason="the average is what was asked for",
+    ),
+    "parameters_of_equal_value": Difference(
+        lightning="a parameter that equals another one of the optimizer is not unfrozen by BaseFinetuning",
+        leyden="it is unfrozen: parameters are told apart by what they are, not by their values",
+        reason="biases that begin with zeros would never be trained",
+    ),
+    "frozen_parameters_on_resume": Difference(
+        lightning="what BaseFinetuning has unfrozen is frozen again by a resume",
+        leyden="it goes on being trained",
+        reason="part of the exact resume",
+    ),
+    "validation_in_a_search": Difference(
+        lightning="a search for a learning rate validates at the end of every epoch it sees",
+        leyden="it does not validate",
+        reason="nobody reads what such a validation says",
     ),
 }

@@ -9,6 +9,8 @@ import torch
 from differences import DIFFERENCES
 from twins import LEYDEN, LIGHTNING, loader, quiet, recorder, regression, rows_of, silence
 
+import leyden.combined_loader
+
 OBSERVED = {}
 
 
@@ -166,6 +168,30 @@ def _(library, tmp_path):
     return trainer.estimated_stepping_batches
 
 
+def combined(library, *arguments):
+    if library is LEYDEN:
+        return leyden.combined_loader.CombinedLoader(*arguments)
+    return library.utilities.combined_loader.CombinedLoader(*arguments)
+
+
+@observed("length_of_a_combined_loader", theirs="RuntimeError", ours=2)
+def _(library, tmp_path):
+    try:
+        return len(combined(library, [range(2), range(3)]))
+    except RuntimeError as error:
+        return type(error).__name__
+
+
+@observed("batches_of_loaders_side_by_side", theirs=[1, 3], ours=[3])
+def _(library, tmp_path):
+    class Module(regression(library)):
+        def validation_step(self, batch, batch_idx):
+            pass
+
+    loaders = combined(library, [loader(1), loader(3)], "max_size")
+    return fitted(library, tmp_path, Module, {"val_dataloaders": loaders})[0].num_val_batches
+
+
 @observed("random_numbers_before_the_first_batch", theirs=False, ours=True)
 def _(library, tmp_path):
     class Module(regression(library)):
@@ -220,6 +246,106 @@ def _(library, tmp_path):
         return quiet(library, tmp_path, accelerator="auto", gpus=0).strategy.root_device.type
     except TypeError as error:
         return type(error).__name__
+
+
+@observed("weights_of_a_test_after_averaging", theirs=False, ours=True)
+def _(library, tmp_path):
+    tested = []
+
+    class Module(regression(library)):
+        def test_step(self, batch, batch_idx):
+            tested.append(self.net[0].weight.detach().clone())
+
+    average = library.callbacks.EMAWeightAveraging(decay=0.5)
+    trainer, module = fitted(library, tmp_path, Module, callbacks=[average], enable_checkpointing=True)
+    path = trainer.checkpoint_callback.best_model_path
+    trainer.test(module, ckpt_path=path, verbose=False)
+    return torch.equal(tested[0], torch.load(path, weights_only=True)["state_dict"]["net.0.weight"])
+
+
+@observed("precision_of_an_average", theirs=True, ours=False)
+def _(library, tmp_path):
+    rounded = []
+
+    class Module(regression(library)):
+        def on_validation_end(self):
+            weight = self.net[0].weight
+            rounded.append(torch.equal(weight, weight.float().double()))
+
+    average = library.callbacks.EMAWeightAveraging(decay=0.5)
+    fitted(library, tmp_path, Module, callbacks=[average], precision="64-true")
+    return rounded[0]
+
+
+@observed("epoch_of_batch_norm_statistics", theirs=(False, 13), ours=(True, 12))
+def _(library, tmp_path):
+    class Module(regression(library)):
+        def __init__(self):
+            super().__init__()
+            self.net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 1))
+            self.starts = []
+
+        def on_train_epoch_start(self):
+            self.starts.append(self.net[0].weight.detach().clone())
+
+    average = library.callbacks.StochasticWeightAveraging(swa_lrs=0.1, swa_epoch_start=1)
+    trainer, module = fitted(library, tmp_path, Module, callbacks=[average], max_epochs=2, limit_val_batches=0)
+    mean = (module.starts[0] + module.starts[1]) / 2
+    return torch.allclose(module.net[0].weight, mean, atol=1e-6), trainer.global_step
+
+
+@observed("parameters_of_equal_value", theirs=1, ours=2)
+def _(library, tmp_path):
+    first, second = torch.nn.Linear(3, 3, bias=False), torch.nn.Linear(3, 3, bias=False)
+    second.load_state_dict(first.state_dict())
+    optimizer = torch.optim.SGD(first.parameters(), lr=0.1)
+    library.callbacks.BaseFinetuning.unfreeze_and_add_param_group(second, optimizer)
+    return len(optimizer.param_groups)
+
+
+@observed("frozen_parameters_on_resume", theirs=[True, False], ours=[True, True])
+def _(library, tmp_path):
+    trained = []
+
+    class Module(regression(library)):
+        def __init__(self):
+            super().__init__()
+            self.backbone = self.net[0]
+
+        def configure_optimizers(self):
+            return torch.optim.SGD([each for each in self.parameters() if each.requires_grad], lr=0.1)
+
+        def on_train_end(self):
+            trained.append(self.backbone.weight.requires_grad)
+
+    def callbacks():
+        return [library.callbacks.BackboneFinetuning(unfreeze_backbone_at_epoch=0)]
+
+    trainer, _ = fitted(library, tmp_path, Module, callbacks=callbacks(), enable_checkpointing=True)
+    path = trainer.checkpoint_callback.best_model_path
+    fitted(library, tmp_path, Module, {"ckpt_path": path}, callbacks=callbacks(), max_epochs=2)
+    return trained
+
+
+@observed("validation_in_a_search", theirs=6, ours=0)
+def _(library, tmp_path):
+    class Module(regression(library)):
+        validated = 0
+
+        def validation_step(self, batch, batch_idx):
+            self.validated += 1
+
+    finder = library.callbacks.LearningRateFinder(num_training_steps=12, early_stop_threshold=None, update_attr=False)
+    module = Module()
+    trainer = quiet(library, tmp_path, max_epochs=2, num_sanity_val_steps=0, callbacks=[finder])
+
+    class Ended(library.Callback):
+        def on_train_start(self, trainer, pl_module):
+            pl_module.searched = pl_module.validated
+
+    trainer.callbacks.append(Ended())
+    trainer.fit(module)
+    return module.searched
 
 
 @pytest.mark.parametrize("name", DIFFERENCES)

@@ -17,7 +17,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 import leyden as L
 from leyden.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
-from leyden.errors import Interrupted
+from leyden.combined_loader import CombinedLoader
+from leyden.errors import CheckpointError, Interrupted
 from leyden.loggers import CSVLogger
 
 
@@ -106,13 +107,13 @@ def data():
     return x, (x[:, 0] > 0).long() + (x[:, 1] > 0.5).long()
 
 
-def run(folder, module_class, dataset_class, workers, options, resume_from=None, save=True, **arguments):
+def run(folder, module_class, dataset_class, workers, options, resume_from=None, save=True, collect=None, **arguments):
     """Train, with a checkpoint after every batch; returns the module, the trainer and the rows."""
     L.seed_everything(3, verbose=False)
     x, y = data()
     dataset = dataset_class(x, y)
     shuffle = {} if isinstance(dataset, IterableDataset) else {"shuffle": True}
-    loader = DataLoader(dataset, 8, num_workers=workers, **shuffle)
+    loader = collect(x, y) if collect else DataLoader(dataset, 8, num_workers=workers, **shuffle)
     module = module_class(**arguments)
     saver = ModelCheckpoint(folder / "every", filename="{step}-{n}", every_n_train_steps=1, save_top_k=-1)
     epochs = ModelCheckpoint(folder / "epochs", monitor="val_loss", save_top_k=2, save_last=True)
@@ -140,6 +141,85 @@ def checkpoints(folder):
     return sorted((folder / "every").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
 
 
+class Several(Everything):
+    """Learns from all batches it is given, in whatever structure."""
+
+    def training_step(self, batch, batch_idx):
+        given = [part for part in batch.values() if part is not None]
+        return super().training_step([torch.cat(parts) for parts in zip(*given, strict=True)], batch_idx)
+
+
+class Resumable:
+    """A loader that keeps its own position, and maybe a secret of its length."""
+
+    def __init__(self, x, y):
+        self.data = list(zip(x.split(8), y.split(8), strict=True))
+        self.start = self.position = 0
+
+    def __iter__(self):
+        start, self.start = self.start, 0
+        for index in range(start, len(self.data)):
+            self.position = index + 1
+            yield list(self.data[index])
+
+    def state_dict(self):
+        return {"position": self.position}
+
+    def load_state_dict(self, state):
+        self.start = self.position = state["position"]
+
+
+class Counted(Resumable):
+    """The same with a length."""
+
+    def __len__(self):
+        return len(self.data)
+
+
+def part(x, y, size, kind=TensorDataset, **options):
+    """A shuffling loader of the first *size* samples, in batches of eight."""
+    return DataLoader(kind(x[:size], y[:size]), 8, shuffle=True, **options)
+
+
+def uneven(x, y, kind=TensorDataset, **options):
+    """Loaders of seven, three and two batches."""
+    return {name: part(x, y, size, kind, **options) for name, size in (("short", 16), ("long", 56), ("mid", 24))}
+
+
+def own_generators(x, y):
+    """Loaders that do not draw from the global generator, two of them from the same one."""
+    shared, own = torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)
+    return {
+        "long": part(x, y, 56, generator=shared),
+        "short": part(x, y, 16, generator=shared),
+        "mid": part(x, y, 24, generator=own),
+    }
+
+
+COLLECTIONS = {
+    "dict": uneven,
+    "min_size": lambda x, y: CombinedLoader(uneven(x, y), "min_size"),
+    "max_size": lambda x, y: CombinedLoader(uneven(x, y), "max_size"),
+    "max_size_cycle": lambda x, y: CombinedLoader(uneven(x, y), "max_size_cycle"),
+    "augmented in this process": lambda x, y: uneven(x, y, Noisy),
+    "augmented in this process, max_size": lambda x, y: CombinedLoader(uneven(x, y, Noisy), "max_size"),
+    "augmented, workers": lambda x, y: {
+        "short": part(x, y, 16, Noisy, num_workers=1), "long": part(x, y, 56), "mid": part(x, y, 24, Noisy)
+    },
+    "own generators": own_generators,
+    "without a length": lambda x, y: {
+        "stream": DataLoader(Stream(x, y), 8), "short": part(x, y, 16), "mid": part(x, y, 24)
+    },
+    "without a length, min_size": lambda x, y: CombinedLoader(
+        {"a": DataLoader(Stream(x, y), 8), "b": DataLoader(Stream(x[:40], y[:40]), 8)}, "min_size"
+    ),
+    "their own positions": lambda x, y: {"counted": Counted(x, y), "short": Counted(x[:24], y[:24])},
+    "their own positions, without a length": lambda x, y: {
+        "secret": Resumable(x, y), "short": Resumable(x[:24], y[:24]), "mid": part(x, y, 24)
+    },
+}  # fmt: skip
+ALONE = {"its own position": Counted, "its own position, without a length": Resumable}
+
 CASES = {
     "plain": (Everything, TensorDataset, 0, {}, {}),
     "augmented, two workers": (Everything, Noisy, 2, {}, {}),
@@ -159,10 +239,47 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_resuming_from_any_checkpoint_equals_the_uninterrupted_run(case, tmp_path):
     module_class, dataset_class, workers, options, arguments = CASES[case]
+
+    resume_from_every(3 if workers == 0 else 8, tmp_path, module_class, dataset_class, workers, options, **arguments)
+
+
+@pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_resuming_within_a_collection_of_loaders_equals_the_uninterrupted_run(name, tmp_path):
+    options = {"accumulate_grad_batches": 2, "val_check_interval": 2} if name == "dict" else {}
+
+    resume_from_every(
+        9 if "workers" in name else 5, tmp_path, Several, TensorDataset, 0, options, collect=COLLECTIONS[name]
+    )
+
+
+@pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")
+@pytest.mark.parametrize("name", ALONE)
+def test_resuming_a_loader_that_keeps_its_own_position_equals_the_uninterrupted_run(name, tmp_path):
+    resume_from_every(4, tmp_path, Everything, TensorDataset, 0, {}, collect=ALONE[name])
+
+
+@pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")
+def test_another_number_of_loaders_is_refused_in_the_middle_of_an_epoch(tmp_path):
+    run(tmp_path, Several, TensorDataset, 0, {}, collect=uneven)
+
+    with pytest.raises(CheckpointError, match=r"positions of 3 training loaders .* but there are 1 now"):
+        run(
+            tmp_path / "other",
+            Several,
+            TensorDataset,
+            0,
+            {},
+            resume_from=checkpoints(tmp_path)[1],
+            collect=lambda x, y: {"one": part(x, y, 56)},
+        )
+
+
+def resume_from_every(count, tmp_path, module_class, dataset_class, workers, options, **arguments):
     whole = tmp_path / "whole"
     expected, trainer, rows = run(whole, module_class, dataset_class, workers, options, **arguments)
     saved = checkpoints(whole)
-    chosen = saved[:: 3 if workers == 0 else 8]
+    chosen = saved[::count]
 
     assert len(saved) >= 6
     for checkpoint in [*chosen, whole / "epochs" / "last.ckpt"]:

@@ -14,6 +14,7 @@ HEAVY = (
     "hydra",
     "lightning",
     "matplotlib",
+    "mlflow",
     "omegaconf",
     "pooch",
     "pydantic",
@@ -28,7 +29,15 @@ HEAVY = (
     "wandb",
     "yaml",
 )
-PACKAGES = ("leyden", "leyden.callbacks", "leyden.datasets", "leyden.loggers", "leyden.models", "leyden.strategies")
+PACKAGES = (
+    "leyden",
+    "leyden.callbacks",
+    "leyden.datasets",
+    "leyden.loggers",
+    "leyden.models",
+    "leyden.profilers",
+    "leyden.strategies",
+)
 
 
 def imported_by(statement: str) -> set[str]:

@@ -53,6 +53,9 @@ WRONG = [
     ("val_check_interval", 0.0, "(a float above 0.0, up to 1.0)"),
     ("val_check_interval", 1.5, "(a float above 0.0, up to 1.0)"),
     ("val_check_interval", True, "expected a number of batches"),
+    ("val_check_interval", "12:00:00", "expected 'DD:HH:MM:SS'"),
+    ("val_check_interval", {"moons": 1}, "expected 'DD:HH:MM:SS'"),
+    ("val_check_interval", timedelta(seconds=-1), "expected a duration from 0 on"),
     ("check_val_every_n_epoch", 0, f"{WHOLE} 1 on."),
     ("num_sanity_val_steps", -2, f"{WHOLE} -1 on, or -1 for all."),
     ("log_every_n_steps", 0, f"{WHOLE} 1 on."),
@@ -81,7 +84,7 @@ WRONG = [
     ("devices", [3], "there are 1 devices of type cpu, counted from 0."),
     ("strategy", "ddp", "expected 'auto', 'single_device' or a Strategy."),
     ("precision", "8-true", "'8-true'"),
-    ("profiler", "stethoscope", "expected 'simple', a Profiler or None."),
+    ("profiler", "stethoscope", "expected 'simple', 'advanced', 'pytorch', a Profiler or None."),
 ]
 
 
@@ -351,6 +354,26 @@ def test_a_removed_hook_of_a_module_is_refused_with_what_to_do(hook, remedy):
     assert f"Old.{hook} is a hook that no longer exists, so it would never be called." in str(caught.value)
     assert f"defined at: {__file__}:" in str(caught.value)
     assert remedy in str(caught.value)
+
+
+class CallsItself(TinyModule):
+    """Has a method with the name of a removed hook, and calls it."""
+
+    called = 0
+
+    def on_epoch_end(self):
+        self.called += 1
+
+    def on_train_epoch_end(self):
+        self.on_epoch_end()
+
+
+def test_a_method_with_the_name_of_a_removed_hook_that_its_class_calls_is_no_dead_code():
+    module = CallsItself()
+
+    L.Trainer(**QUIET, max_epochs=2).fit(module, TinyData())
+
+    assert module.called == 2
 
 
 @pytest.mark.parametrize("hook", ["on_epoch_start", "on_batch_end", "on_init_end", "on_keyboard_interrupt"])

@@ -1,18 +1,20 @@
 """What a checkpoint holds, how it reaches the disk, and how a run goes back to it.
 
-A checkpoint is the collection of the states of everything that changes:
+A checkpoint is the collection of the states of everything that changes, in Lightning's format:
 
 | key | content |
 |---|---|
-| ``epoch``, ``global_step``, ``leyden_version`` | for people and other programs |
+| ``epoch``, ``global_step``, ``pytorch-lightning_version`` | for people and other programs |
 | ``state_dict`` | weights and buffers of the module |
-| ``optimizer_states``, ``lr_schedulers``, ``callbacks``, ``precision`` | their states |
-| ``hyper_parameters``, ``datamodule_hyper_parameters`` | constructor arguments |
-| ``datamodule`` | the data module's own state |
-| ``leyden`` | progress, random numbers, position in the data, half-accumulated metrics and gradients, rows written |
+| ``loops`` | the position, in Lightning's counters: see `leyden.engine.lightning_format` |
+| ``optimizer_states``, ``lr_schedulers``, ``callbacks`` | their states |
+| name of the precision's class, name of the data module's class | their states, if they have any |
+| ``hyper_parameters``, ``hparams_name``, ``datamodule_...`` | constructor arguments |
+| ``leyden`` | what Lightning does not keep, see `_place` |
 
-It consists of plain types and tensors, so that ``torch.load(weights_only=True)`` reads it
-and loading executes nothing. It is written beside its place, flushed, and renamed.
+So either library goes on from the other's files, and ours from its own bit for bit. A checkpoint
+consists of plain types and tensors, so that ``torch.load(weights_only=True)`` reads it and loading
+executes nothing. It is written beside its place, flushed, and renamed.
 """
 
 from __future__ import annotations
@@ -27,9 +29,12 @@ from torch import Tensor
 
 from leyden import __version__, atomic, rng
 from leyden.callback import Callback
+from leyden.engine import lightning_format
 from leyden.engine.hooks import is_overridden
-from leyden.errors import CheckpointError
-from leyden.loading import load_weights, plain
+from leyden.errors import CheckpointError, ConfigurationError
+from leyden.loading import containers, load_weights, plain
+from leyden.progress import Progress
+from leyden.warnings import log
 
 if TYPE_CHECKING:
     from leyden.engine.optimization import Optimization
@@ -60,11 +65,14 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
     """Gather the states of everything that changes, with the hooks of a save."""
     module, datamodule, optimization = trainer.lightning_module, trainer.datamodule, trainer._optimization
     hook, trainer._metrics.hook = trainer._metrics.hook, "on_save_checkpoint"
+    position = trainer._train_loader.state_dict() if trainer._train_loader is not None else {}
     checkpoint: dict[str, Any] = {
         "epoch": trainer.current_epoch,
         "global_step": trainer.global_step,
-        "leyden_version": __version__,
+        lightning_format.VERSION_KEY: lightning_format.VERSION,
         "state_dict": module.state_dict(),
+        "loops": _loops(trainer, position),
+        "leyden": {"version": __version__},
     }
     if not weights_only:
         checkpoint["callbacks"] = {
@@ -72,14 +80,16 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         }
         checkpoint["optimizer_states"] = [optimizer.state_dict() for optimizer in optimization.optimizers]
         checkpoint["lr_schedulers"] = [config.scheduler.state_dict() for config in optimization.schedulers]
-        checkpoint["precision"] = trainer.precision_plugin.state_dict()
-        checkpoint["leyden"] = _place(trainer)
+        if state := trainer.precision_plugin.state_dict():
+            checkpoint[type(trainer.precision_plugin).__qualname__] = state
+        checkpoint["leyden"] |= _place(trainer, position)
     for owner, prefix in ((module, ""), (datamodule, "datamodule_")):
         if owner is not None and owner.hparams:
             checkpoint[f"{prefix}hyper_parameters"] = plain(owner.hparams, f"{type(owner).__name__}.hparams")
             checkpoint[f"{prefix}hparams_name"] = owner._hparams_name
+            checkpoint["leyden"][f"{prefix}containers"] = containers(owner.hparams)
     if datamodule is not None and (state := datamodule.state_dict()):
-        checkpoint["datamodule"] = state
+        checkpoint[type(datamodule).__qualname__] = state
     if not weights_only:
         for callback in trainer.callbacks:
             callback.on_save_checkpoint(trainer, module, checkpoint)
@@ -88,8 +98,19 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
     return checkpoint
 
 
-def _place(trainer: Trainer) -> dict[str, Any]:
-    """The part that lets a run go on as if nothing had happened."""
+def _loops(trainer: Trainer, position: dict[str, Any]) -> dict[str, Any]:
+    """The position as Lightning's loops keep it."""
+    return lightning_format.loops(
+        trainer._progress,
+        automatic=trainer.lightning_module.automatic_optimization,
+        accumulate=trainer.accumulate_grad_batches,
+        batches=trainer.num_training_batches,
+        position=position,
+    )
+
+
+def _place(trainer: Trainer, position: dict[str, Any]) -> dict[str, Any]:
+    """The part that lets a run go on as if nothing had happened, half-accumulated means and gradients included."""
     module, progress = trainer.lightning_module, trainer._progress
     progress.seconds = trainer._elapsed()
     waiting = progress.pending > 0 or not module.automatic_optimization
@@ -101,7 +122,7 @@ def _place(trainer: Trainer) -> dict[str, Any]:
     return {
         "progress": progress.state_dict(),
         "rng": rng.capture(),
-        "loader": trainer._train_loader.state_dict() if trainer._train_loader is not None else {},
+        "loader": position,
         "metrics": trainer._metrics.state_dict(module),
         "gradients": gradients,
         "loggers": [logger.state_dict() for logger in trainer.loggers],
@@ -118,10 +139,10 @@ def load_module(trainer: Trainer, checkpoint: dict[str, Any], path: str) -> None
     trainer._metrics.hook = "on_load_checkpoint"
     module.on_load_checkpoint(checkpoint)
     load_weights(module, checkpoint, path, module.strict_loading)
-    if datamodule is not None and "datamodule" in checkpoint:
-        datamodule.load_state_dict(checkpoint["datamodule"])
-    states = checkpoint.get("callbacks", {})
-    if states:
+    if datamodule is not None and type(datamodule).__qualname__ in checkpoint:
+        datamodule.load_state_dict(checkpoint[type(datamodule).__qualname__])
+    states = checkpoint.get("callbacks")
+    if states is not None:
         for callback in trainer.callbacks:
             callback.on_load_checkpoint(trainer, module, checkpoint)
         for callback in trainer.callbacks:
@@ -137,23 +158,51 @@ def restore(session: Session, optimization: Optimization, checkpoint: dict[str, 
             f"{path} holds weights only, so that training cannot go on from it. "
             "Load the weights with load_from_checkpoint and start a new fit, or take a full checkpoint."
         )
+    if 0 <= trainer.max_epochs < checkpoint.get("epoch", 0):
+        raise ConfigurationError(
+            f"{path} was saved in epoch {checkpoint['epoch']}, beyond Trainer(max_epochs={trainer.max_epochs}). "
+            "Raise max_epochs to go on from it."
+        )
     _check_count("optimizer", optimization.optimizers, checkpoint["optimizer_states"], path)
     _check_count("scheduler", optimization.schedulers, checkpoint["lr_schedulers"], path)
     for optimizer, state in zip(optimization.optimizers, checkpoint["optimizer_states"], strict=True):
         optimizer.load_state_dict(state)
     for config, state in zip(optimization.schedulers, checkpoint["lr_schedulers"], strict=True):
         config.scheduler.load_state_dict(state)
-    trainer.precision_plugin.load_state_dict(checkpoint.get("precision", {}))
-    place = checkpoint.get("leyden")
-    if place is None:
-        session.progress.epochs = checkpoint.get("epoch", 0)
-        session.progress.updates = session.progress.windows = checkpoint.get("global_step", 0)
+    _restore_precision(trainer, checkpoint)
+    place = checkpoint.get("leyden", {})
+    if "progress" not in place:
+        session.progress.load_state_dict(_lightning_progress(trainer, checkpoint, path).state_dict())
+        session.metrics.training.clear()
+        if "loops" in checkpoint:
+            trainer._resumed_loader = lightning_format.position(checkpoint["loops"])
         return
     session.progress.load_state_dict(place["progress"])
     session.metrics.load_state_dict(place["metrics"], session.module)
     trainer._resumed_rng = place["rng"]
     trainer._resumed_loader = place["loader"]
     _restore_gradients(session, place["gradients"])
+
+
+def _restore_precision(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
+    precision = trainer.precision_plugin
+    for key in (type(precision).__qualname__, lightning_format.SCALER_OF_LIGHTNING_1):
+        if key in checkpoint:
+            precision.load_state_dict(checkpoint[key])
+
+
+def _lightning_progress(trainer: Trainer, checkpoint: dict[str, Any], path: str) -> Progress:
+    """Where a run stood that Lightning saved; of a file older than Lightning 2, the epoch and the step."""
+    try:
+        progress = lightning_format.progress(checkpoint["loops"], trainer.accumulate_grad_batches)
+    except (KeyError, TypeError):
+        step = checkpoint.get("global_step", 0)
+        log.info("%s does not tell where in an epoch it was saved: going on with a whole epoch.", path)
+        return Progress(epochs=checkpoint.get("epoch", 0), updates=step, windows=step)
+    plateau = [config for config in trainer.lr_scheduler_configs if config.reduce_on_plateau]
+    if progress.place == "TRAINED" and any(config.interval == "step" for config in plateau):
+        progress.place = "BATCH"  # what it reads was logged before the save, and is not in the file
+    return progress
 
 
 def _restore_gradients(session: Session, gradients: Mapping[str, Tensor]) -> None:

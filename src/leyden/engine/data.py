@@ -4,22 +4,27 @@ The position inside an epoch is part of a checkpoint. It is the number of batche
 and the state of the generators from before the loader's iterator was made; a resumed run
 makes that iterator again from the same state and passes over as many batches, so that it
 continues with the very batch that comes next, in the very order. A loader that keeps its
-own state (``state_dict`` / ``load_state_dict``) is asked instead.
+own state (``state_dict`` / ``load_state_dict``) is asked instead. For a collection of
+loaders, each of them is followed for itself: see `leyden.engine.position`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+import copy
+from collections.abc import Callable, Iterator
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, SequentialSampler
 
 from leyden import rng
+from leyden.combined_loader import CombinedLoader, flatten, is_collection, length_of
 from leyden.datamodule import LightningDataModule
 from leyden.engine.gather import gathering
 from leyden.engine.hooks import is_overridden
-from leyden.errors import ConfigurationError
+from leyden.engine.position import END, Followed, StatefulLoader, announce_epoch, generators, unfetched
+from leyden.errors import CheckpointError, ConfigurationError
 from leyden.module import LightningModule
 from leyden.precision import Precision
 from leyden.tree import move
@@ -39,17 +44,6 @@ class Source(NamedTuple):
     batches: float
 
 
-@runtime_checkable
-class StatefulLoader(Protocol):
-    """A loader that can save and restore its own position."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go to a position."""
-
-
 def request(name: str, given: Any, module: LightningModule, datamodule: LightningDataModule | None) -> Any:
     """Return the loader or loaders for hook *name*: given to the trainer, of the data module, or of the module.
 
@@ -64,31 +58,62 @@ def request(name: str, given: Any, module: LightningModule, datamodule: Lightnin
     return None
 
 
-def single_source(loader: Any, limit: float, overfit: float, where: str) -> Source:
-    """Return the one training loader with its number of batches.
+def training_source(loaders: Any, limit: float, overfit: float, where: str) -> Source:
+    """Return what training reads, one loader or a collection of them, with its number of batches.
 
     Raises:
-        ConfigurationError: If *loader* cannot be iterated over, or is a collection of loaders.
+        ConfigurationError: If a loader cannot be iterated over, or loaders are to be read one after another.
     """
-    if isinstance(loader, Mapping) or (isinstance(loader, (list, tuple)) and any(map(_is_loader, loader))):
+    if is_collection(loaders):
+        loaders = CombinedLoader(loaders, "max_size_cycle")
+    if not isinstance(loaders, CombinedLoader):
+        return _source(loaders, limit, overfit, where)
+    if loaders.mode == "sequential":
         raise ConfigurationError(
-            f"{where} returned a {type(loader).__name__} of loaders; training takes one loader so far. "
-            "Put the data sets into one data set that returns what a step needs."
+            f"{where} returned a CombinedLoader of mode 'sequential', which training does not read. "
+            "Use 'min_size', 'max_size_cycle' or 'max_size', or join the data sets with torch's ConcatDataset."
         )
-    return _source(loader, limit, overfit, where)
+    return _combined(loaders, limit, overfit, where)
 
 
-def sources(loaders: Any, limit: float, overfit: float, where: str) -> list[Source]:
-    """Return the evaluation loaders, to be run one after another."""
-    if isinstance(loaders, Mapping):
-        loaders = list(loaders.values())
-    if not (isinstance(loaders, (list, tuple)) and any(map(_is_loader, loaders))):
-        loaders = [loaders]
-    return [_source(loader, limit, overfit, where) for loader in loaders]
+def sources(loaders: Any, limit: float, overfit: float, where: str, side_by_side: bool = True) -> list[Source]:
+    """Return the evaluation loaders, to be run one after another.
+
+    Loaders combined in another mode than ``sequential`` are one of them, if *side_by_side* allows that.
+
+    Raises:
+        ConfigurationError: If a loader cannot be iterated over, or such a combination is not allowed.
+    """
+    if not isinstance(loaders, CombinedLoader):
+        return [_source(loader, limit, overfit, where) for loader in flatten(loaders)]
+    if loaders.mode == "sequential":
+        return [_source(loader, limit, overfit, where) for loader in loaders.flattened]
+    if not side_by_side:
+        raise ConfigurationError(
+            f"{where} returned a CombinedLoader of mode {loaders.mode!r}, but predictions are made for one loader "
+            "after another. Use mode 'sequential', or return the loaders themselves."
+        )
+    return [_combined(loaders, limit, overfit, where)]
 
 
-def _is_loader(value: Any) -> bool:
-    return isinstance(value, DataLoader) or (hasattr(value, "__iter__") and not isinstance(value, (torch.Tensor, str)))
+def _combined(loaders: CombinedLoader, limit: float, overfit: float, where: str) -> Source:
+    """Apply the limit to each of *loaders*; the user's object is left as it is."""
+    found = [_source(loader, limit, overfit, where) for loader in loaders.flattened]
+    combined = copy.copy(loaders)
+    combined.flattened = [source.loader for source in found]
+    combined.limits = [source.batches for source in found]
+    return Source(combined, length_of(combined))
+
+
+def batches_of(loader: Any) -> Iterator[Any]:
+    """Return an iterator over the batches of one loader, or of several read as one."""
+    return map(itemgetter(0), loader) if isinstance(loader, CombinedLoader) else iter(loader)
+
+
+def announce(loader: Any, epoch: int) -> None:
+    """Tell all samplers which epoch it is, if they want to know."""
+    for each in loader.flattened if isinstance(loader, CombinedLoader) else [loader]:
+        announce_epoch(each.loader if isinstance(each, Followed) else each, epoch)
 
 
 def _source(loader: Any, limit: float, overfit: float, where: str) -> Source:
@@ -99,14 +124,7 @@ def _source(loader: Any, limit: float, overfit: float, where: str) -> Source:
         )
     if overfit:
         loader, limit = _in_order(loader), overfit
-    return Source(gathering(loader), batches_to_take(_length(loader), limit, where))
-
-
-def _length(loader: Any) -> float:
-    try:
-        return len(loader)
-    except (TypeError, NotImplementedError):
-        return INFINITE
+    return Source(gathering(loader), batches_to_take(length_of(loader), limit, where))
 
 
 def batches_to_take(length: float, limit: float, where: str) -> float:
@@ -152,21 +170,26 @@ class TrainLoader:
     """The training loader together with its position.
 
     Args:
-        source: Loader and number of batches an epoch.
+        source: Loader, or several read as one, and number of batches an epoch.
     """
 
     def __init__(self, source: Source) -> None:
         self.loader, self.batches = source
         self._before: dict[str, Any] = {}
         self._own: dict[str, Any] | None = None
+        self._resumed: list[dict[str, Any]] = []
+        self._followed: list[Followed] = []
+        self._ahead = self.batches == INFINITE and isinstance(self.loader, StatefulLoader)
+        if isinstance(self.loader, CombinedLoader):
+            self._followed = [Followed(each, self.batches == INFINITE) for each in self.loader.flattened]
+            self.loader = copy.copy(self.loader)
+            self.loader.flattened = self._followed
 
     def epoch(self, epoch: int, start: int) -> Iterator[tuple[int, Any, bool]]:
         """Yield index, batch and whether it is the last, from batch *start* of *epoch* on."""
-        for sampler in self._samplers():
-            if hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(epoch)
+        announce(self.loader, epoch)
         if start == 0:
-            self._before = {"rng": rng.capture(), "generators": [each.get_state() for each in self._generators()]}
+            self._begin()
             iterator, ahead = self._open(0)
         else:
             with rng.isolated():
@@ -174,66 +197,76 @@ class TrainLoader:
         index = start
         while index < self.batches:
             if self.batches != INFINITE:
-                batch = next(iterator, _END)
-                if batch is _END:
+                batch = next(iterator, END)
+                if batch is END:
                     return
                 last = index + 1 == self.batches
             else:
-                batch, ahead = ahead, _END if ahead is _END else next(iterator, _END)
-                if batch is _END:
+                batch, ahead = ahead, END if ahead is END else self._look_ahead(iterator)
+                if batch is END:
                     return
-                last = ahead is _END
+                last = ahead is END
             yield index, batch, last
             index += 1
 
+    def _begin(self) -> None:
+        self._resumed = []
+        for followed in self._followed:
+            followed.begin()
+        if not self._followed:
+            states = [each.get_state() for each in generators(self.loader)]
+            self._before = {"rng": rng.capture(), "generators": states}
+
     def _open(self, skip: int) -> tuple[Iterator[Any], Any]:
-        iterator = iter(self.loader)
-        if skip:
-            _pass_over(iterator, skip)
+        iterator = batches_of(self.loader)
+        passed_over = iterator if self._followed else unfetched(iterator)
+        for _ in range(skip):
+            if next(passed_over, END) is END:
+                break
         # Without a length the last batch is known only once the next one is asked for.
-        return iterator, next(iterator, _END) if self.batches == INFINITE else _END
+        return iterator, self._look_ahead(iterator) if self.batches == INFINITE else END
+
+    def _look_ahead(self, iterator: Iterator[Any]) -> Any:
+        if self._ahead:
+            self._own = self.loader.state_dict()
+        return next(iterator, END)
 
     def _reopen(self, start: int) -> tuple[Iterator[Any], Any]:
-        if self._own is not None and isinstance(self.loader, StatefulLoader):
+        if self._followed:
+            self._follow_again(start)
+        elif self._own is not None and isinstance(self.loader, StatefulLoader):
             self.loader.load_state_dict(self._own)
             self._own = None
             return self._open(0)
-        if self._before:
+        elif self._before:
             rng.restore(self._before["rng"])
-            for generator, state in zip(self._generators(), self._before["generators"], strict=False):
+            for generator, state in zip(generators(self.loader), self._before["generators"], strict=False):
                 generator.set_state(state)
         return self._open(start)
 
-    def _samplers(self) -> list[Any]:
-        batch_sampler = getattr(self.loader, "batch_sampler", None)
-        found = [getattr(self.loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None)]
-        return [each for index, each in enumerate(found) if each is not None and each not in found[:index]]
-
-    def _generators(self) -> list[torch.Generator]:
-        found = [getattr(owner, "generator", None) for owner in (self.loader, *self._samplers())]
-        return [each for index, each in enumerate(found) if each is not None and each not in found[:index]]
+    def _follow_again(self, start: int) -> None:
+        if self._resumed and len(self._resumed) != len(self._followed):
+            raise CheckpointError(
+                f"the checkpoint holds the positions of {len(self._resumed)} training loaders in the middle of an "
+                f"epoch, but there are {len(self._followed)} now. Return the same collection from train_dataloader(), "
+                "or go on from a checkpoint of the end of an epoch."
+            )
+        for followed, state in zip(self._followed, self._resumed, strict=False):
+            followed.load_state_dict(state)
+        for followed in self._followed:
+            followed.pass_over(start)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what finds the position again, together with the number of batches taken."""
-        own = self.loader.state_dict() if isinstance(self.loader, StatefulLoader) else None
+        if self._followed:
+            return {"loaders": [followed.state_dict() for followed in self._followed]}
+        own = self.loader.state_dict() if isinstance(self.loader, StatefulLoader) and not self._ahead else self._own
         return {"before": self._before, "own": own}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""
-        self._before, self._own = state["before"], state["own"]
-
-
-_END: Any = object()
-
-
-def _pass_over(iterator: Iterator[Any], count: int) -> None:
-    """Drop *count* batches; without fetching them where only their indices matter."""
-    indices = getattr(iterator, "_sampler_iter", None)
-    if type(iterator).__name__ == "_SingleProcessDataLoaderIter" and getattr(iterator, "_dataset_kind", None) == 0:
-        iterator = indices if indices is not None else iterator
-    for _ in range(count):
-        if next(iterator, _END) is _END:
-            return
+        self._before, self._own = state.get("before", {}), state.get("own")
+        self._resumed = state.get("loaders", [])
 
 
 def transfer_function(

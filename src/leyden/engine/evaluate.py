@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from leyden.engine.data import INFINITE, Source
+from leyden.engine.data import INFINITE, Source, announce, batches_of
 from leyden.engine.rows import write_row
 from leyden.engine.session import evaluating, takes, takes_index
 from leyden.errors import ConfigurationError, Interrupted
@@ -54,7 +54,7 @@ def evaluate(session: Session, kind: Kind, limit: float = INFINITE) -> list[dict
             metrics.absorb(found)
             write_row(session, found.log)
         if in_fit:
-            progress.place = "VALIDATED"
+            progress.place, progress.validated = "VALIDATED", trainer._elapsed()
         hooks.call(f"on_{kind}_end")
     returned = [_of_loader(session, index, len(sources)) for index in range(len(sources))]
     results.clear()
@@ -88,7 +88,8 @@ def evaluation_batches(session: Session, sources: list[Source]) -> Iterator[tupl
     for loader_idx, (loader, count) in enumerate(sources):
         if not count:
             continue
-        for batch_idx, batch in enumerate(loader):
+        announce(loader, session.progress.epochs)
+        for batch_idx, batch in enumerate(batches_of(loader)):
             if transfer is not None:
                 batch = transfer(batch, loader_idx)
             metrics.batch, metrics.size = batch, None

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from leyden import rng
@@ -24,6 +25,7 @@ from leyden.engine.data import INFINITE, TrainLoader
 from leyden.engine.evaluate import evaluate
 from leyden.engine.optimization import step_schedulers
 from leyden.engine.rows import write_row
+from leyden.engine.step import forward_step
 from leyden.errors import ConfigurationError, Interrupted
 from leyden.warnings import log, warn_once
 
@@ -37,11 +39,12 @@ def fit(session: Session) -> None:
     if not start(session):
         return
     for _ in epochs(session):
+        step = forward_step if session.trainer.forward_only else session.step
         for batch_idx, batch in batches(session):
             if hooks.call("on_train_batch_start", batch, batch_idx) == -1:
                 skip_rest(session)
                 break
-            outputs = session.step(session, batch, batch_idx)
+            outputs = step(session, batch, batch_idx)
             complete_batch(session, batch_idx)
             hooks.call("on_train_batch_end", outputs, batch, batch_idx)
             metrics.batch = None
@@ -77,11 +80,15 @@ def batches(session: Session) -> Iterator[tuple[int, Any]]:
     if progress.place != "BATCH":
         after_batch(session)
         obey_signal(session)
-    if progress.batch > 0 and (progress.last or ends_epoch(session)):
+    whole = progress.last and progress.fetched <= progress.batch  # a step that broke off is made up for
+    if progress.batch > 0 and (whole or ends_epoch(session)):
         return
     loader: TrainLoader = session.trainer._train_loader  # type: ignore[assignment]
-    for batch_idx, batch, last in loader.epoch(progress.epochs, progress.batch):
-        progress.last = last
+    fetched = loader.epoch(progress.epochs, progress.batch)
+    if session.profiler is not None:
+        fetched = session.profiler.timed_items("train_dataloader_next", fetched)
+    for batch_idx, batch, last in fetched:
+        progress.last, progress.fetched = last, batch_idx + 1
         if transfer is not None:
             batch = transfer(batch, 0)
         metrics.batch, metrics.size = batch, None
@@ -150,7 +157,7 @@ def validate(session: Session) -> None:
 
 def skip_rest(session: Session) -> None:
     """Take the current batch, which `on_train_batch_start` refused, for the end of the epoch."""
-    session.progress.last = True
+    session.progress.last, session.progress.fetched = True, session.progress.batch
     if session.module.automatic_optimization:
         step_schedulers(session, "step", plateau=False)
         step_schedulers(session, "epoch", plateau=False)
@@ -234,23 +241,31 @@ def validation_due(session: Session) -> bool:
     every = trainer.check_val_every_n_epoch
     if every is not None and (progress.epochs + 1) % every:
         return False
-    if progress.last and trainer.num_training_batches == INFINITE and not isinstance(trainer.val_check_interval, int):
-        return True
     if progress.should_stop and _may_stop(session):
         return True
+    if isinstance(trainer.val_check_interval, timedelta):
+        return _time_is_up(session, trainer.val_check_interval)
     interval = trainer.val_check_batch
-    if interval == INFINITE:
+    if interval is None or interval == INFINITE:
         return progress.last
     done = progress.batches if every is None else progress.batch
     return done % int(interval) == 0
 
 
-def validation_interval(interval: float, batches_per_epoch: float, across_epochs: bool) -> float:
-    """Turn ``val_check_interval`` into a number of batches; ``inf`` for the end of the epoch.
+def _time_is_up(session: Session, interval: timedelta) -> bool:
+    """Whether the latest validation is *interval* ago; all ranks follow the clock of the first."""
+    elapsed = session.trainer._elapsed() - session.progress.validated
+    return bool(session.strategy.broadcast(elapsed >= interval.total_seconds()))
+
+
+def validation_interval(interval: float | timedelta, batches_per_epoch: float, across_epochs: bool) -> float | None:
+    """Turn ``val_check_interval`` into a number of batches; ``inf`` for the end of the epoch, None for a duration.
 
     Raises:
         ConfigurationError: If it is longer than an epoch, or a fraction of an unknown length.
     """
+    if isinstance(interval, timedelta):
+        return None
     if isinstance(interval, int):
         if interval > batches_per_epoch and not across_epochs:
             raise ConfigurationError(

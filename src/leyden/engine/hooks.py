@@ -180,7 +180,7 @@ def check_names(owner: Callback | LightningModule) -> None:
     for name in dir(type(owner)):
         if hasattr(contract, name) or not callable(getattr(type(owner), name, None)):
             continue
-        if name in removed:
+        if name in removed and not _called_by_itself(owner, name):
             raise ConfigurationError(
                 f"{type(owner).__name__}.{name} is a hook that no longer exists, so it would never be called."
                 f"{_place(owner, name)}\n  {removed[name]}"
@@ -192,6 +192,12 @@ def check_names(owner: Callback | LightningModule) -> None:
                 f"  Did you mean {close[0]!r}?\n"
                 "  If it is a method of your own, rename it without the 'on_' prefix."
             )
+
+
+def _called_by_itself(owner: Any, name: str) -> bool:
+    """Whether a method of *owner*'s own classes mentions *name*: then it is no dead code."""
+    functions = (each for cls in type(owner).__mro__ for each in vars(cls).values())
+    return any(name in code.co_names for each in functions if (code := getattr(each, "__code__", None)) is not None)
 
 
 def _place(owner: Any, name: str) -> str:

@@ -55,7 +55,7 @@ class Optimization(NamedTuple):
     """What a module is trained with."""
 
     optimizers: tuple[Optimizer, ...]
-    schedulers: tuple[SchedulerConfig, ...]
+    schedulers: list[SchedulerConfig]
     frequencies: tuple[int, ...] = ()
 
 
@@ -67,20 +67,20 @@ def parse(returned: Any) -> Optimization:
     """
     if returned is None:
         warn_once("configure_optimizers returned None: this fit will run without an optimizer.")
-        return Optimization((NoOptimizer(),), ())
+        return Optimization((NoOptimizer(),), [])
     if isinstance(returned, Optimizer):
-        return Optimization((returned,), ())
+        return Optimization((returned,), [])
     if isinstance(returned, Mapping):
         return _from_dicts([returned])
     if isinstance(returned, (list, tuple)):
         if len(returned) == 2 and isinstance(returned[0], (list, tuple)):
             optimizers, schedulers = returned
             listed = list(schedulers) if isinstance(schedulers, (list, tuple)) else [schedulers]
-            return Optimization(_checked(optimizers), tuple(_config(item, None) for item in listed))
+            return Optimization(_checked(optimizers), [_config(item, None) for item in listed])
         if returned and all(isinstance(item, Mapping) for item in returned):
             return _from_dicts(list(returned))
         if returned and all(isinstance(item, Optimizer) for item in returned):
-            return Optimization(_checked(returned), ())
+            return Optimization(_checked(returned), [])
     raise ConfigurationError(
         f"configure_optimizers returned {returned!r:.120} of type {type(returned).__name__}. Expected an "
         "optimizer, a list "
@@ -98,9 +98,9 @@ def _from_dicts(items: list[Mapping[str, Any]]) -> Optimization:
             )
         if unknown := set(item) - known:
             warn_once(f"configure_optimizers returned unknown keys, which are ignored: {', '.join(sorted(unknown))}.")
-    schedulers = tuple(
+    schedulers = [
         _config(item["lr_scheduler"], item.get("monitor")) for item in items if item.get("lr_scheduler") is not None
-    )
+    ]
     frequencies = tuple(int(item["frequency"]) for item in items if "frequency" in item)
     if frequencies and len(frequencies) != len(items):
         raise ConfigurationError(
@@ -154,6 +154,25 @@ def _config(item: Any, monitor: str | None) -> SchedulerConfig:
             f"frequency={config.frequency!r} of a scheduler dict must be a whole number from 1 on."
         )
     return config
+
+
+def use_fused(optimizers: tuple[Optimizer, ...]) -> None:
+    """Let optimizers that have a fused kernel use it, unless their author has decided otherwise.
+
+    One kernel updates all weights of a group: up to a quarter off a step on a CPU. Results
+    differ from the plain update's in the last bits.
+    """
+    for optimizer in optimizers:
+        undecided = [group for group in optimizer.param_groups if group.get("fused", False) is None]
+        for group in undecided:
+            if not group.get("foreach") and not group.get("differentiable"):
+                group["fused"] = all(_fusable(parameter) for parameter in group["params"])
+        if undecided and all(group["fused"] for group in undecided):
+            vars(optimizer)["_step_supports_amp_scaling"] = True  # as their constructor does for fused=True
+
+
+def _fusable(parameter: Any) -> bool:
+    return parameter.is_floating_point() and parameter.layout is torch.strided
 
 
 def step_schedulers(session: Session, interval: str, *, plateau: bool) -> None:

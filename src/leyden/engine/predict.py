@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from leyden.engine.batch_indices import noting
 from leyden.engine.evaluate import bind_step, evaluation_batches
 from leyden.engine.session import evaluating
+from leyden.tree import move
 
 if TYPE_CHECKING:
     from leyden.engine.session import Session
+
+_CPU = torch.device("cpu")
+
+
+class PredictLoop:
+    """What callbacks may read while a prediction runs; the names are Lightning's.
+
+    Args:
+        loaders: Number of loaders.
+
+    Attributes:
+        current_batch_indices: Indices of the samples of the batch being run; filled for
+            callbacks with ``reads_batch_indices``, and empty where they cannot be told.
+        epoch_batch_indices: The same of all batches so far, ``[loader][batch]``; filled for
+            callbacks that have ``reads_predictions``, too.
+    """
+
+    def __init__(self, loaders: int = 0) -> None:
+        self.kept: list[list[Any]] = [[] for _ in range(loaders)]
+        self.current_batch_indices: list[int] = []
+        self.epoch_batch_indices: list[list[list[int]]] = [[] for _ in range(loaders)]
+
+    @property
+    def predictions(self) -> list[Any]:
+        """What the steps returned so far, on the CPU; one list for each loader if there are several."""
+        return self.kept[0] if len(self.kept) == 1 else self.kept
 
 
 def predict(session: Session, keep: bool = True) -> list[Any]:
@@ -21,19 +50,29 @@ def predict(session: Session, keep: bool = True) -> list[Any]:
         keep: Whether to collect what the steps return.
 
     Returns:
-        What the steps returned, in order; nested, one list for each loader, when there are several.
+        What the steps returned, on the CPU, in order; nested, one list for each loader, when there are several.
     """
     sources = session.loaders.get("predict")
     hooks, metrics, trainer = session.hooks, session.metrics, session.trainer
-    kept: list[list[Any]] = [[] for _ in sources]
+    loop = trainer.predict_loop = PredictLoop(len(sources))
     if not any(source.batches for source in sources):
         return []
-    step = bind_step(session.module.predict_step, f"{type(session.module).__name__}.predict_step", len(sources))
+    step: Callable[..., Any] = session.module.predict_step
+    if session.profiler is not None:
+        step = session.profiler.timed(f"[{type(session.module).__name__}] predict_step", step)
+    step = bind_step(step, f"{type(session.module).__name__}.predict_step", len(sources))
+    collects = any(callback.reads_predictions for callback in trainer.callbacks)
+    reads_indices = any(callback.reads_batch_indices for callback in trainer.callbacks)
+    noted = [noting(source) if reads_indices else (source, None) for source in sources]
     grad = torch.inference_mode() if trainer.inference_mode else torch.no_grad()
     with trainer._in_stage("predict"), evaluating(session.module, "predict", hooks, grad):
         hooks.call("on_predict_start")
         hooks.call("on_predict_epoch_start")
-        for loader_idx, batch_idx, batch in evaluation_batches(session, sources):
+        for loader_idx, batch_idx, batch in evaluation_batches(session, [source for source, _ in noted]):
+            ahead = noted[loader_idx][1]
+            loop.current_batch_indices = ahead.popleft() if ahead is not None else []
+            if collects and ahead is not None:
+                loop.epoch_batch_indices[loader_idx].append(loop.current_batch_indices)
             which = (loader_idx,) if len(sources) > 1 else ()
             hooks.call("on_predict_batch_start", batch, batch_idx, *which)
             metrics.hook = "predict_step"
@@ -41,8 +80,10 @@ def predict(session: Session, keep: bool = True) -> list[Any]:
                 output = step(batch, batch_idx, loader_idx)
             hooks.call("on_predict_batch_end", output, batch, batch_idx, *which)
             metrics.batch = None
-            if keep:
-                kept[loader_idx].append(output)
+            if keep or collects:
+                loop.kept[loader_idx].append(move(output, _CPU))
         hooks.call("on_predict_epoch_end")
         hooks.call("on_predict_end")
-    return kept[0] if len(kept) == 1 else kept
+    if not keep:
+        trainer.predict_loop = PredictLoop()
+    return loop.predictions if keep else []

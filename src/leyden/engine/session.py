@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from leyden.callback import Callback
+from leyden.combined_loader import CombinedLoader
 from leyden.datamodule import LightningDataModule
-from leyden.engine.data import Source, TrainLoader, Transfer, request, single_source, sources, transfer_function
+from leyden.engine.data import Source, TrainLoader, Transfer, request, sources, training_source, transfer_function
 from leyden.engine.hooks import Hooks, check_names, is_overridden
 from leyden.engine.optimization import Optimization, SchedulerConfig
 from leyden.engine.signals import StopFlag
@@ -59,7 +60,7 @@ class Session:
         transfer: Brings a batch to the device; None where nothing is to be done.
         profiler: Times hooks and steps, when there is one.
         optimizers: In the order the module returned them.
-        schedulers: Likewise.
+        schedulers: Likewise; the trainer's own list, which a callback may change.
         frequencies: How many batches in a row each of several optimizers takes; empty for all each time.
         forward: ``training_step``, as the strategy wraps it.
         backward: Differentiates a loss: torch's own method, unless the module overrides it.
@@ -81,7 +82,7 @@ class Session:
     transfer: Transfer | None
     profiler: Profiler | None = None
     optimizers: tuple[Optimizer, ...] = ()
-    schedulers: tuple[SchedulerConfig, ...] = ()
+    schedulers: list[SchedulerConfig] = field(default_factory=list)
     frequencies: tuple[int, ...] = ()
     forward: Callable[..., Any] = LightningModule.training_step
     backward: Callable[..., Any] = Tensor.backward
@@ -145,12 +146,12 @@ class Loaders:
         found = request(name, self._given.get(name), self._module, self._datamodule)
         if found is None:
             return []
-        self.raw[kind] = found
+        self.raw[kind] = found.iterables if isinstance(found, CombinedLoader) else found
         overfit = trainer.overfit_batches if kind in ("train", "val") else 0
         where = f"{name}()"
         if kind == "train":
-            return [single_source(found, limit, overfit, where)]
-        return sources(found, limit, overfit, where)
+            return [training_source(found, limit, overfit, where)]
+        return sources(found, limit, overfit, where, side_by_side=kind != "predict")
 
 
 def merge_callbacks(trainer: Trainer, module: LightningModule) -> list[Callback]:
@@ -263,6 +264,8 @@ def prepare(
         logger.load_state_dict(state)
     for logger in trainer.loggers:
         _ = logger.experiment
+    if trainer.profiler.measures:
+        trainer.profiler.attach(trainer, stage)
     strategy.barrier("pre_setup")
     metrics.hook = "setup"
     if datamodule is not None:
@@ -280,7 +283,8 @@ def prepare(
 def open_session(trainer: Trainer, stage: Stage, loaders: Loaders, optimization: Optimization | None) -> Session:
     """Resolve everything a loop would otherwise look up on every step."""
     module, datamodule = trainer.lightning_module, trainer.datamodule
-    hooks = Hooks(trainer, module, trainer.callbacks, trainer._metrics, trainer.profiler)
+    profiler = trainer.profiler if trainer.profiler.measures else None
+    hooks = Hooks(trainer, module, trainer.callbacks, trainer._metrics, profiler)
     common: dict[str, Any] = {
         "stage": stage,
         "trainer": trainer,
@@ -293,7 +297,7 @@ def open_session(trainer: Trainer, stage: Stage, loaders: Loaders, optimization:
         "metrics": trainer._metrics,
         "stop": trainer._stop,
         "loaders": loaders,
-        "profiler": trainer.profiler,
+        "profiler": profiler,
         "transfer": transfer_function(
             module, datamodule, trainer.strategy.root_device, trainer.precision_plugin, trainer._metrics
         ),
@@ -304,9 +308,9 @@ def open_session(trainer: Trainer, stage: Stage, loaders: Loaders, optimization:
 
     step = choose_step(module, optimization)
     forward = trainer.strategy.wrap(module.training_step, module)
-    if trainer.profiler is not None:
-        step = trainer.profiler.timed("run_training_batch", step)
-        forward = trainer.profiler.timed(f"[{type(module).__name__}] training_step", forward)
+    if profiler is not None:
+        step = profiler.timed("run_training_batch", step)
+        forward = profiler.timed(f"[{type(module).__name__}] training_step", forward)
     return Session(
         **common,
         optimizers=optimization.optimizers,

@@ -19,10 +19,10 @@ from leyden.datamodule import LightningDataModule
 from leyden.engine import checkpoint as checkpoints
 from leyden.engine.evaluate import evaluate
 from leyden.engine.hooks import is_overridden
-from leyden.engine.optimization import parse
+from leyden.engine.optimization import parse, use_fused
 from leyden.engine.predict import predict
 from leyden.engine.session import LOADER_HOOK, Loaders, Session, Stage, attached, merge_callbacks, open_session, prepare
-from leyden.errors import ConfigurationError
+from leyden.errors import ConfigurationError, StageEnded
 from leyden.loading import plain, read
 from leyden.module import LightningModule
 from leyden.state import RunningStage, TrainerFn, TrainerStatus
@@ -87,6 +87,10 @@ def opened(
                 yield session
                 _close(session)
                 status = "success"
+            except StageEnded:
+                trainer.strategy.teardown(trainer.lightning_module)
+                status, trainer.state.status = "success", TrainerStatus.FINISHED
+                raise
             except BaseException as error:
                 _exception(trainer, error)
                 raise
@@ -101,10 +105,10 @@ def opened(
 def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[str, Any] | None) -> Session:
     """Load, place and optimise the module; for a fit, everything up to the training loader."""
     module, path = trainer.lightning_module, trainer.ckpt_path or ""
+    trainer.precision_plugin.convert_module(module)  # first, or 64-bit weights would be loaded into 32 bits
     if checkpoint is not None:
         checkpoints.load_module(trainer, checkpoint, path)
     trainer._metrics.begin()
-    trainer.precision_plugin.convert_module(module)
     trainer.strategy.setup(module)
     if stage != "fit":
         _log_hyperparameters(trainer)
@@ -112,6 +116,8 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
         return open_session(trainer, stage, loaders, None)
     trainer._metrics.hook = "configure_optimizers"
     optimization = trainer._optimization = parse(module.configure_optimizers())
+    if trainer.fused_optimizers:
+        use_fused(optimization.optimizers)
     trainer._clips = is_overridden(module, "configure_gradient_clipping", LightningModule)
     session = trainer._session = open_session(trainer, stage, loaders, optimization)
     session.hooks.call("on_fit_start")
@@ -133,6 +139,7 @@ def _begin(trainer: Trainer) -> None:
     progress = trainer._progress
     progress.batch, progress.pending, progress.place, progress.last = 0, 0, "BATCH", False
     progress.should_stop = False
+    progress.validated = progress.seconds
     trainer._metrics.training.entries.clear()
 
 
@@ -188,8 +195,7 @@ def _teardown(trainer: Trainer, stage: Stage, status: str) -> None:
     for logger in trainer.loggers:
         logger.finalize(status)
     trainer._clock = None
-    if trainer.profiler is not None:
-        trainer.profiler.describe(trainer.print)
+    trainer.profiler.describe()
 
 
 @contextmanager

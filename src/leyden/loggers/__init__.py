@@ -1,7 +1,7 @@
 """The loggers: where rows of metrics and the hyper-parameters of a run go.
 
-Names are looked up on first use (PEP 562), so that importing this package loads neither
-TensorBoard nor W&B.
+Names are looked up on first use (PEP 562), so that importing this package loads none of
+TensorBoard, W&B and MLflow.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from leyden.loggers.csv import CSVLogger
     from leyden.loggers.default import default_loggers
     from leyden.loggers.dummy import DummyExperiment, DummyLogger
+    from leyden.loggers.mlflow import MLFlowLogger
     from leyden.loggers.tensorboard import TensorBoardLogger
     from leyden.loggers.wandb import WandbLogger
 
@@ -22,6 +23,7 @@ __all__ = [
     "DummyExperiment",
     "DummyLogger",
     "Logger",
+    "MLFlowLogger",
     "TensorBoardLogger",
     "WandbLogger",
     "default_loggers",
@@ -32,6 +34,7 @@ _HOME = {
     "DummyExperiment": "leyden.loggers.dummy",
     "DummyLogger": "leyden.loggers.dummy",
     "Logger": "leyden.logger",
+    "MLFlowLogger": "leyden.loggers.mlflow",
     "TensorBoardLogger": "leyden.loggers.tensorboard",
     "WandbLogger": "leyden.loggers.wandb",
     "default_loggers": "leyden.loggers.default",

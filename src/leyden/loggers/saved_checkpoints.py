@@ -1,4 +1,4 @@
-"""Which checkpoints a callback has written, which of them are new, and how they become W&B artifacts.
+"""Which checkpoints a callback has written, which of them are new, what they are, and how they become W&B artifacts.
 
 Read from the attributes `ModelCheckpoint` has; a checkpoint callback with fewer of them
 simply offers fewer files.
@@ -60,15 +60,19 @@ def new_checkpoints(callback: Checkpoint, uploaded: dict[str, float]) -> list[Sa
     return sorted(saved for saved in found if uploaded.get(saved.path, 0.0) < saved.modified)
 
 
+def description(callback: Checkpoint, saved: SavedCheckpoint) -> dict[str, Any]:
+    """Return what is worth knowing of a checkpoint: score, name of the file, and the callback's settings."""
+    settings = {setting: getattr(callback, setting) for setting in _SETTINGS if setting in vars(callback)}
+    return {"score": saved.score, "original_filename": Path(saved.path).name, type(callback).__name__: settings}
+
+
 def upload(
     run: Run, name: str, callback: Checkpoint, saved: SavedCheckpoint, policy: Literal["mutable", "immutable"]
 ) -> None:
     """Log one checkpoint as the newest version of the artifact *name*, with its score and the callback's settings."""
     import wandb
 
-    settings = {setting: getattr(callback, setting) for setting in _SETTINGS if setting in vars(callback)}
-    origin = {"original_filename": Path(saved.path).name, type(callback).__name__: settings}
-    artifact = wandb.Artifact(name, type="model", metadata={"score": saved.score, **origin})
+    artifact = wandb.Artifact(name, type="model", metadata=description(callback, saved))
     if os.path.isdir(saved.path):
         artifact.add_dir(saved.path, name="model.ckpt", policy=policy)
     else:

@@ -2,58 +2,70 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
-from pathlib import Path
 
+from leyden.errors import ConfigurationError
 from leyden.profiler import Profiler
 
 
 class SimpleProfiler(Profiler):
-    """Record wall time per action, and print one table at the end of a stage.
+    """Record wall time per action, over all stages, and report one table at the end of each.
 
-    Times include the actions inside: a training step contains its backward hooks.
+    Times include the actions inside: a batch contains its training step and its hooks. The
+    share is that of the time since the profiler was made.
 
     Args:
-        dirpath: Folder for the report, when it is to be written to a file.
-        filename: Name of that file, without ending.
-        extended: Accepted for compatibility; the table always has all columns.
+        dirpath: Folder for the report; None means the trainer's `log_dir`.
+        filename: Name of the report's file, without ending; None prints the report instead.
+        extended: Whether the table has columns for the number of calls and the share.
     """
 
-    def __init__(self, dirpath: str | None = None, filename: str | None = None, extended: bool = True) -> None:
-        self.dirpath = dirpath
-        self.filename = filename
+    def __init__(
+        self, dirpath: str | os.PathLike[str] | None = None, filename: str | None = None, extended: bool = True
+    ) -> None:
+        super().__init__(dirpath, filename)
         self.extended = extended
-        self._running: dict[str, float] = {}
-        self.durations: dict[str, list[float]] = defaultdict(list)
+        self.current_actions: dict[str, list[float]] = {}
+        self.recorded_durations: dict[str, list[float]] = defaultdict(list)
+        self.start_time = time.perf_counter()
 
     def start(self, action_name: str) -> None:
-        """Start the clock of an action."""
-        self._running[action_name] = time.perf_counter()
+        """Start a clock for an action; one that is running already gets a second one, inside of it."""
+        self.current_actions.setdefault(action_name, []).append(time.perf_counter())
 
     def stop(self, action_name: str) -> None:
-        """Stop the clock of an action; one that never started is ignored."""
-        begun = self._running.pop(action_name, None)
-        if begun is not None:
-            self.durations[action_name].append(time.perf_counter() - begun)
+        """Stop the clock of an action.
+
+        Raises:
+            ConfigurationError: If it was never started.
+        """
+        now = time.perf_counter()
+        begun = self.current_actions.get(action_name)
+        if not begun:
+            raise never_started(action_name)
+        self.recorded_durations[action_name].append(now - begun.pop())
 
     def summary(self) -> str:
         """Return a table of actions, the most expensive first."""
-        if not self.durations:
+        if not self.recorded_durations:
             return ""
-        rows = sorted(
-            ((name, len(times), sum(times)) for name, times in self.durations.items()), key=lambda row: -row[2]
-        )
-        width = max(len(name) for name, _, _ in rows)
-        total = max(seconds for _, _, seconds in rows)
-        head = f"{'Action':<{width}}  {'Calls':>8}  {'Mean ms':>10}  {'Total s':>10}  {'%':>5}"
-        lines = [
-            f"{name:<{width}}  {calls:>8}  {1e3 * seconds / calls:>10.3f}  {seconds:>10.3f}  "
-            f"{100 * seconds / total:>5.1f}"
-            for name, calls, seconds in rows
-        ]
-        text = "\n".join([head, "-" * len(head), *lines])
-        if self.dirpath is not None and self.filename is not None:
-            Path(self.dirpath).mkdir(parents=True, exist_ok=True)
-            Path(self.dirpath, f"{self.filename}.txt").write_text(text + "\n", encoding="utf-8")
-        return text
+        elapsed = time.perf_counter() - self.start_time
+        rows = [(name, len(times), sum(times)) for name, times in self.recorded_durations.items()]
+        rows.sort(key=lambda row: row[2], reverse=True)
+        width = max(len("Action"), *(len(name) for name, _, _ in rows))
+        more = f"  {'Calls':>8}  {'%':>5}" if self.extended else ""
+        lines = [f"{'Action':<{width}}  {'Mean ms':>10}  {'Total s':>10}{more}"]
+        for name, calls, seconds in rows:
+            more = f"  {calls:>8}  {100 * seconds / elapsed:>5.1f}" if self.extended else ""
+            lines.append(f"{name:<{width}}  {1e3 * seconds / calls:>10.3f}  {seconds:>10.3f}{more}")
+        return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def never_started(action_name: str) -> ConfigurationError:
+    """Build the error of an action that ends without having begun."""
+    return ConfigurationError(
+        f"the action {action_name!r} was stopped, but it is not running: start() was never called with that name, or "
+        f"stop() was called twice. Call start({action_name!r}) first, or use profile() as a context manager."
+    )
