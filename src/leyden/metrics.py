@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from leyden.errors import ConfigurationError
 from leyden.log_rules import checked_name, levels, reduction_name, squeezed
 from leyden.metric_objects import is_metric, load_metric_state, metric_objects, metric_state
-from leyden.tree import batch_size as size_of
-from leyden.tree import tensors
+from leyden.tree import batch_sizes
 from leyden.warnings import warn_once
 
 Options = tuple[bool, bool | None, bool | None, bool | None, Any, bool, bool, bool]
@@ -226,20 +225,20 @@ class Metrics:
         """Look for the number of samples in the current batch, once per batch."""
         if self.batch is None:
             return 1
-        size = size_of(self.batch)
-        if size is None:
+        sizes = list(batch_sizes(self.batch))
+        if not sizes:
             raise ConfigurationError(
                 f"no batch size was found for {name!r}: the batch (a {type(self.batch).__name__}) holds no tensor. "
                 "Pass it: self.log(..., batch_size=...)."
             )
-        if len({tensor.shape[0] if tensor.ndim else 1 for tensor in tensors(self.batch)}) > 1:
+        if len(set(sizes)) > 1:
             warn_once(
                 "the batch size is ambiguous, as the tensors of the batch differ in their first dimension; "
-                f"took {size}. "
+                f"took {sizes[0]}. "
                 "Pass it to be sure: self.log(..., batch_size=...)."
             )
-        self.size = size
-        return size
+        self.size = sizes[0]
+        return sizes[0]
 
     # --- what others read --------------------------------------------------------------------
 

@@ -80,7 +80,9 @@ def batch_size(batch: Any) -> int | None:
 
     Returns None where there is no tensor: neither the length of a text nor that of a list tells.
     """
-    first = next(tensors(batch), None)
-    if first is None:
-        return None
-    return first.shape[0] if first.ndim else 1
+    return next(batch_sizes(batch), None)
+
+
+def batch_sizes(batch: Any) -> Iterator[int]:
+    """Yield the first dimension of each tensor in *batch*, 1 for a scalar; they agree in most batches."""
+    return (tensor.shape[0] if tensor.ndim else 1 for tensor in tensors(batch))

@@ -236,8 +236,7 @@ def _log_hyperparameters(trainer: Trainer) -> None:
         if clash:
             raise ConfigurationError(
                 f"the hyper-parameter {clash[0]!r} is {own[clash[0]]!r} in the module and {found[clash[0]]!r} "
-                "in the data "
-                "module, so that loggers cannot tell them apart. Rename one, or save one with logger=False."
+                "in the data module, so that loggers cannot tell them apart. Rename one, or save one with logger=False."
             )
         found |= own
     for logger in trainer.loggers:
