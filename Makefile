@@ -7,14 +7,15 @@ WORKERS ?= 2
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
+THIRD   := .venv-third-party
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test check format bench wheel clean
+.PHONY: help setup train test test-third-party check format bench wheel clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [ARGS="..."]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Install everything into .venv, once and again when pyproject.toml or constraints.txt change
 
@@ -31,6 +32,15 @@ train: setup ## Train one experiment: make train ARGS="experiment=char_lm seed=3
 
 test: setup ## Run the tests, all or some: make test ARGS="tests/unit -k csv"
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-third-party: $(THIRD)/.ready ## Run the tests with packages built on Lightning, in an environment of their own
+	$(THIRD)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/third_party $(ARGS)
+
+$(THIRD)/.ready: tests/third_party/requirements.txt pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(THIRD)
+	$(THIRD)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  -e . -r tests/third_party/requirements.txt
+	@touch $@
 
 check: setup ## Look for mistakes without running anything: lint, layout, types, layers
 	$(BIN)/ruff check

@@ -30,15 +30,20 @@ class Contender(NamedTuple):
     same_mathematics: bool = True
 
 
-def raw(task: Task, steps: int, gathered: bool = False, clip: bool = False, **options: bool) -> None:
+def raw(
+    task: Task, steps: int, gathered: bool = False, clip: bool = False, metric: str | None = None, **options: bool
+) -> None:
     """Train with a loop written by hand."""
     model = task.model()
+    measure = accuracy_of(metric)
     optimizer = task.optimizer(model, **options)
     batches: Iterable[Any] = task.gathered() if gathered else task.loader()
     done = 0
     while True:
         for x, y in batches:
-            loss = task.loss(model, x, y)
+            loss, logits = task.scored(model, x, y)
+            if measure is not None:
+                measure(logits, y)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if clip:
@@ -47,6 +52,16 @@ def raw(task: Task, steps: int, gathered: bool = False, clip: bool = False, **op
             done += 1
             if done == steps:
                 return
+
+
+def accuracy_of(way: str | None) -> Any:
+    """Return torchmetrics' accuracy, to be called as a user does: ``metric(...)``, or ``metric.update(...)``."""
+    if way is None:
+        return None
+    from torchmetrics.classification import MulticlassAccuracy
+
+    metric = MulticlassAccuracy(10)
+    return metric if way == "forward" else metric.update
 
 
 # --- Leyden and Lightning: the same source, from either library ------------------------------------
@@ -62,7 +77,7 @@ def with_trainer(
     trainer: Callable[[Any], dict[str, Any]],
     log: dict[str, bool] | None = None,
     logs: int = 1,
-    metric: bool = False,
+    metric: str | None = None,
     collate: Callable[..., object] | None = None,
     **adam: bool,
 ) -> None:
@@ -75,7 +90,7 @@ def with_trainer(
         trainer: Gives the trainer's options, when called with the library.
         log: Options of `self.log`; None logs nothing.
         logs: How many values are logged.
-        metric: Whether to log an accuracy of torchmetrics for each epoch.
+        metric: How an accuracy of torchmetrics, logged for each epoch, is fed: ``"forward"`` or ``"update"``.
         collate: The loader's own `collate_fn`.
         adam: Options of the optimizer.
     """
@@ -85,10 +100,9 @@ def with_trainer(
         def __init__(self) -> None:
             super().__init__()
             self.net = task.model()
-            if metric:
-                from torchmetrics.classification import MulticlassAccuracy
-
-                self.accuracy = MulticlassAccuracy(10)
+            if metric is not None:
+                self.accuracy = accuracy_of("forward")
+                self.measure = self.accuracy if metric == "forward" else self.accuracy.update
 
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             x, y = batch
@@ -105,12 +119,12 @@ def with_trainer(
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             x, y = batch
             loss, logits = task.scored(self.net, x, y)
-            self.accuracy(logits, y)
+            self.measure(logits, y)
             self.log("accuracy", self.accuracy, on_step=False, on_epoch=True)
             return loss
 
     options = {"accelerator": "cpu", "devices": 1, "max_epochs": -1, "max_steps": steps, **trainer(lib)}
-    lib.Trainer(**options).fit((Measured if metric else Net)(), task.loader(collate))
+    lib.Trainer(**options).fit((Net if metric is None else Measured)(), task.loader(collate))
 
 
 def everything_on(lib: Any) -> dict[str, Any]:
@@ -154,13 +168,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "files": {"trainer": lambda lib: everything_on(lib) | {"enable_progress_bar": False}, "log": {}},
     "five logs": {"trainer": _bare, "log": {"on_step": True}, "logs": 5},
     "a row a step": {"trainer": _rows, "log": {"on_step": True}},
-    "accuracy": {"trainer": _bare, "metric": True},
+    "accuracy, called": {"trainer": _bare, "metric": "forward"},
+    "accuracy, updated": {"trainer": _bare, "metric": "update"},
     "clipping": {"trainer": partial(_bare, gradient_clip_val=1.0)},
     "ten idle callbacks": {"trainer": partial(ten_callbacks, hooked=False)},
     "ten hooked callbacks": {"trainer": partial(ten_callbacks, hooked=True)},
     "bar": {"trainer": partial(_bare, enable_progress_bar=True)},
 }
-FEATURES = {"five logs": 5, "a row a step": 1, "accuracy": 1, "clipping": 1, "bar": 1}
+FEATURES = {"five logs": 5, "a row a step": 1, "accuracy, called": 1, "accuracy, updated": 1, "clipping": 1, "bar": 1}
 FEATURES |= {"ten idle callbacks": 10, "ten hooked callbacks": 10}  # how many of it, to get the price of one
 
 
@@ -271,6 +286,8 @@ CONTENDERS: dict[str, Contender] = {
     "raw, gathered": Contender(partial(raw, gathered=True)),
     "raw, fused": Contender(partial(raw, fused=True), same_mathematics=False),
     "raw, clipping": Contender(partial(raw, clip=True), same_mathematics=False),
+    "raw, accuracy, called": Contender(partial(raw, metric="forward")),
+    "raw, accuracy, updated": Contender(partial(raw, metric="update")),
     "fabric": Contender(fabric, "lightning"),
     "accelerate": Contender(accelerate, "accelerate"),
     "transformers": Contender(transformers, "transformers"),

@@ -31,7 +31,8 @@ class Plan(NamedTuple):
 
 
 PARTS = ("steps", "prices", "fits", "saving", "imports", "starts")
-FULL = Plan(dict.fromkeys(("mlp", "cnn", "lm"), _EVERYBODY), 24, ("leyden", "lightning"), 7, PARTS)
+_LARGE = ["raw, fused", *_WITH_THEIRS, "leyden bare, fused"]
+FULL = Plan({"mlp": _EVERYBODY, "cnn": _EVERYBODY, "lm": _LARGE}, 24, ("leyden", "lightning"), 7, PARTS)
 QUICK = Plan({"mlp": _EVERYBODY, "cnn": _FEW}, 6, ("leyden",), 2, PARTS)
 
 
@@ -48,7 +49,7 @@ def prices(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for library in plan.libraries:
         bare, names = f"{library} bare", [f"{library} {feature}" for feature in FEATURES]
-        own = ["raw, clipping"] if library == "leyden" else []
+        own = ["raw, clipping", "raw, accuracy, called", "raw, accuracy, updated"] if library == "leyden" else []
         results = race("raw", _present([bare, *names, *own]), _command("mlp", "steps", plan.chunk), plan.rounds)
         for feature, count in FEATURES.items():
             if f"{library} {feature}" in results:

@@ -166,6 +166,17 @@ def length_of(loader: Any) -> float:
         return math.inf
 
 
+def samples_of(loader: Any) -> float:
+    """Return how many samples the data set behind *loader* has; ``inf`` where it is not known.
+
+    Of loaders that are read as one, it is what their mode makes of those that are known.
+    """
+    if not isinstance(loader, CombinedLoader):
+        return length_of(getattr(loader, "dataset", None))
+    known = [count for each in loader.flattened if (count := samples_of(each)) != math.inf]
+    return _TOTAL[loader.mode](known) if known else math.inf
+
+
 _CONTAINERS = (dict, list, tuple, OrderedDict, defaultdict)
 
 

@@ -31,6 +31,7 @@ class LightningDataModule:
 
     name: str | None = None
     prepare_data_per_node: bool = True
+    allow_zero_length_dataloader_with_multiple_devices: bool = False
 
     trainer: Trainer | None = None
     _hparams_name: str | None = None

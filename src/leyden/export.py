@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
@@ -56,6 +56,14 @@ def to_onnx(module: LightningModule, path: Any, example: Any, options: dict[str,
     inputs = _example(module, example, "input_sample", "to_onnx()")
     with _bare(module):
         return torch.onnx.export(module, inputs, os.fspath(path) if isinstance(path, os.PathLike) else path, **options)
+
+
+def to_tensorrt(module: LightningModule) -> NoReturn:
+    """See `LightningModule.to_tensorrt`."""
+    raise ConfigurationError(
+        f"{type(module).__name__}.to_tensorrt() was called, but Leyden does not write TensorRT engines. Write the "
+        "module with to_onnx, which TensorRT reads, or give module.eval() to torch_tensorrt.compile."
+    )
 
 
 def _example(module: LightningModule, given: Any, argument: str, where: str) -> Any:

@@ -17,19 +17,17 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from leyden.errors import CheckpointError, ConfigurationError
 from leyden.hyperparameters import AttributeDict
-from leyden.warnings import warn_once
+from leyden.plain import readable
 
 Module = TypeVar("Module", bound=nn.Module)
 Owner = TypeVar("Owner")
 Method = TypeVar("Method")
 Source: TypeAlias = str | os.PathLike[str] | IO[bytes]
-_LEFT_OUT: Any = object()
 _OF_A_COMMAND_LINE = ("_instantiator", "_class_path")  # LightningCLI's marks among the hyper-parameters
 
 
@@ -59,6 +57,9 @@ def read(path: Source, map_location: Any = "cpu", weights_only: bool | None = No
         raise CheckpointError(
             f"{name} holds a {type(found).__name__}, not a checkpoint. Expected a dict written by a Trainer."
         )
+    for key in ("hyper_parameters", "datamodule_hyper_parameters"):
+        if key in found:
+            found[key] = readable(found[key])
     return found
 
 
@@ -264,41 +265,3 @@ def with_attributes(value: Any) -> Any:
     if isinstance(value, Mapping):
         return AttributeDict({key: with_attributes(item) for key, item in value.items()})
     return [with_attributes(item) for item in value] if isinstance(value, list) else value
-
-
-def plain(value: Any, where: str) -> Any:
-    """Return *value* made of plain types and tensors only; what cannot be is left out with one warning."""
-    converted = _plain(value, where)
-    return {} if converted is _LEFT_OUT else converted
-
-
-def _plain(value: Any, where: str) -> Any:
-    if value is None or isinstance(
-        value, (bool, int, float, str, bytes, Tensor, torch.dtype, torch.device, torch.Size)
-    ):
-        return (
-            value
-            if type(value) in (bool, int, float, str, bytes) or not isinstance(value, (int, float, str))
-            else _base(value)
-        )
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, Mapping):
-        items = {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
-        return {key: item for key, item in items.items() if item is not _LEFT_OUT}
-    if isinstance(value, (list, tuple, set, frozenset)) or type(value).__name__ == "ListConfig":
-        listed = [item for each in value if (item := _plain(each, where)) is not _LEFT_OUT]
-        return tuple(listed) if isinstance(value, tuple) else listed
-    warn_once(
-        f"{where} is a {type(value).__name__}, which a checkpoint cannot hold without executing code when it is "
-        "loaded; "
-        "it is left out. Leave it out yourself: save_hyperparameters(ignore=[...])."
-    )
-    return _LEFT_OUT
-
-
-def _base(value: Any) -> Any:
-    """Strip a subclass of a plain type (a string enum, a NumPy float) down to the plain type."""
-    return next(kind(value) for kind in (bool, int, float, str) if isinstance(value, kind))

@@ -1,8 +1,10 @@
 """Values given to ``self.log``: accumulated where they are, read only when somebody looks.
 
 The first call of a (hook, name) pair checks everything there is to check and opens an
-`Entry`; later calls find it and add. Values stay on their device. Nothing becomes a Python
-number until a row is due, the bar is redrawn, or somebody reads a dictionary of metrics.
+`Entry`; later calls find it and add. Values stay where they are: on an accelerator as
+tensors, which nobody waits for until a row is due, the bar is redrawn, or somebody reads a
+dictionary of metrics; on the CPU, where nothing has to be waited for, as Python numbers
+rounded as tensors of their type would be: the same sums, at a tenth of the time.
 
     self.log ─► Metrics.log ─► Results.entries[(hook, name, loader)] ─► Entry.add
                                  training │ evaluation
@@ -15,6 +17,7 @@ in the order of the steps.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +26,7 @@ from torch import Tensor, nn
 from leyden.errors import ConfigurationError
 from leyden.log_rules import checked_name, levels, reduction_name, squeezed
 from leyden.metric_objects import is_metric, load_metric_state, metric_objects, metric_state
+from leyden.rounding import single
 from leyden.tree import batch_sizes
 from leyden.warnings import warn_once
 
@@ -52,33 +56,57 @@ class Entry:
     reduction: str
     sync: bool
     suffix: str
+    dtype: torch.dtype = torch.float32
     metric: Any = None
-    total: Tensor | None = None
+    total: Any = None  # a tensor, or a Python number of type `dtype`
     weight: int = 0
-    last: Tensor | None = None
+    last: Any = None
 
-    def add(self, value: Any, weight: int) -> None:
-        """Take in a detached float tensor that nobody else will change, or a Python number."""
+    def add(self, value: Tensor, weight: int) -> None:
+        """Take in a detached float tensor that nobody else will change."""
+        if isinstance(self.total, float):
+            self.total = torch.tensor(self.total, dtype=self.dtype, device=value.device)
         if self.on_step:
             self.last = value
         if not self.on_epoch:
             return
         if self.reduction == "mean":
-            share = value * weight
-            self.total = share if self.total is None else self.total + share
+            value = value * weight
             self.weight += weight
-        elif self.total is None:
+        if self.total is None:
             self.total = value
-        elif self.reduction == "sum":
+        elif self.reduction in ("mean", "sum"):
             self.total = self.total + value
         elif self.reduction == "max":
             self.total = torch.maximum(self.total, value)
         else:
             self.total = torch.minimum(self.total, value)
 
+    def add_number(self, value: float, weight: int) -> None:
+        """Take in a Python number that a tensor of type `dtype` can hold."""
+        if self.on_step:
+            self.last = value
+        if not self.on_epoch:
+            return
+        short = self.dtype is torch.float32
+        if self.reduction == "mean":
+            value = single(value * weight) if short else value * weight
+            self.weight += weight
+        total = self.total
+        if total is None:
+            self.total = value
+        elif self.reduction in ("mean", "sum"):
+            self.total = single(total + value) if short else total + value
+        elif isnan(value) or (value > total if self.reduction == "max" else value < total):
+            self.total = value  # and one that is not a number stays
+
+    def takes_number(self, dtype: torch.dtype) -> bool:
+        """Whether a number of type *dtype* can be added as it is: so far there were none but those."""
+        return dtype is self.dtype and not self.sync and (self.total is None or isinstance(self.total, float))
+
     def step_value(self) -> Tensor | None:
         """The value of the latest step."""
-        return self.last
+        return self._tensor(self.last)
 
     def epoch_value(self) -> Tensor | None:
         """The reduction over all steps so far."""
@@ -90,9 +118,11 @@ class Entry:
                     "a logged metric must compute one tensor. Log its parts one by one, or use log_dict."
                 )
             return value.detach()
-        if self.total is None:
-            return None
-        return self.total / self.weight if self.reduction == "mean" else self.total
+        total = self._tensor(self.total)
+        return total / self.weight if total is not None and self.reduction == "mean" else total
+
+    def _tensor(self, value: Any) -> Tensor | None:
+        return torch.tensor(value, dtype=self.dtype) if isinstance(value, float) else value
 
     def names(self, per_step: bool) -> tuple[str, str]:
         """The plain name, and the one told apart by ``_step`` or ``_epoch`` when both are logged."""
@@ -171,18 +201,21 @@ class Metrics:
         if entry.metric is not None:
             entry.last = value._forward_cache if entry.on_step else None
             return
-        if not isinstance(value, Tensor):
-            value = self._tensor(name, value)
-        elif value.dim():
-            value = squeezed(name, value)
-        value = value.detach().to(_float(value.dtype), copy=True)
-        if entry.sync and self.reduce is not None and entry.on_step:
-            value = self.reduce(value, entry.reduction)
         if entry.on_epoch and entry.reduction == "mean":
             if batch_size is None:
                 batch_size = self.size if self.size is not None else self._find_size(name)
         else:
             batch_size = 1
+        if not isinstance(value, Tensor):
+            value = _tensor(name, value)
+        elif value.dim():
+            value = squeezed(name, value)
+        if value.is_cpu and entry.takes_number(value.dtype):
+            entry.add_number(value.item(), batch_size)
+            return
+        value = value.detach().to(self.device, _float(value.dtype), copy=True)
+        if entry.sync and self.reduce is not None and entry.on_step:
+            value = self.reduce(value, entry.reduction)
         entry.add(value, batch_size)
 
     def _open(self, name: str, value: Any, options: Options) -> Entry:
@@ -204,34 +237,22 @@ class Metrics:
             sync=sync,
             suffix=f"/dataloader_idx_{self.loader}" if add_index and self.loader is not None else "",
             metric=metric,
+            dtype=_float(value.dtype if isinstance(value, Tensor) else torch.get_default_dtype()),
         )
         self.active.entries[(hook, name, self.loader)] = entry
         return entry
-
-    def _tensor(self, name: str, value: Any) -> Tensor:
-        if isinstance(value, (int, float)) or (hasattr(value, "item") and getattr(value, "size", None) == 1):
-            number = value if isinstance(value, (int, float)) else value.item()
-            return torch.tensor(number, dtype=_float(torch.get_default_dtype()), device=self.device)
-        if isinstance(value, dict):
-            raise ConfigurationError(
-                f"{name!r} was logged with a dict of {len(value)} values. Use self.log_dict(...) for several values."
-            )
-        raise ConfigurationError(
-            f"{name!r} was logged with a value of type {type(value).__name__}: {value!r:.80}. "
-            "Expected a number, a one-element tensor or a torchmetrics.Metric."
-        )
 
     def _find_size(self, name: str) -> int:
         """Look for the number of samples in the current batch, once per batch."""
         if self.batch is None:
             return 1
-        sizes = list(batch_sizes(self.batch))
+        sizes = batch_sizes(self.batch)
         if not sizes:
             raise ConfigurationError(
                 f"no batch size was found for {name!r}: the batch (a {type(self.batch).__name__}) holds no tensor. "
                 "Pass it: self.log(..., batch_size=...)."
             )
-        if len(set(sizes)) > 1:
+        if sizes.count(sizes[0]) < len(sizes):
             warn_once(
                 "the batch size is ambiguous, as the tensors of the batch differ in their first dimension; "
                 f"took {sizes[0]}. "
@@ -348,6 +369,20 @@ def _check_same(entry: Entry, options: Options) -> None:
             "Log it once, or give the second one a name of its own."
         )
     entry.options = options
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    if isinstance(value, (int, float)) or (hasattr(value, "item") and getattr(value, "size", None) == 1):
+        number = value if isinstance(value, (int, float)) else value.item()
+        return torch.tensor(number, dtype=_float(torch.get_default_dtype()))
+    if isinstance(value, dict):
+        raise ConfigurationError(
+            f"{name!r} was logged with a dict of {len(value)} values. Use self.log_dict(...) for several values."
+        )
+    raise ConfigurationError(
+        f"{name!r} was logged with a value of type {type(value).__name__}: {value!r:.80}. "
+        "Expected a number, a one-element tensor or a torchmetrics.Metric."
+    )
 
 
 def _float(dtype: torch.dtype) -> torch.dtype:

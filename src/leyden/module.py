@@ -14,12 +14,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Self
 
 import torch
 from torch import Tensor, nn
 
-from leyden.export import to_onnx, to_torchscript
+from leyden import updates
+from leyden.export import to_onnx, to_tensorrt, to_torchscript
 from leyden.hyperparameters import AttributeDict, initial, keep
 from leyden.loading import class_only, load_module
 from leyden.tree import move
@@ -52,6 +53,7 @@ class LightningModule(nn.Module):
 
     automatic_optimization: bool = True
     prepare_data_per_node: bool = True
+    allow_zero_length_dataloader_with_multiple_devices: bool = False
     strict_loading: bool = True
     example_input_array: Any = None
 
@@ -280,7 +282,7 @@ class LightningModule(nn.Module):
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
         """Clear the gradients of *optimizer*."""
-        optimizer.zero_grad()
+        updates.clear(optimizer)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Advance *scheduler*; *metric* is the monitored value, or None."""
@@ -509,6 +511,14 @@ class LightningModule(nn.Module):
         return self.device.type == "cuda"
 
     @property
+    def device_mesh(self) -> None:
+        """None: no strategy here splits a module over a mesh of devices."""
+
+    @property
+    def fabric(self) -> None:
+        """None: a module here runs under a `Trainer`."""
+
+    @property
     def logger(self) -> Logger | None:
         """The first logger, if there is one."""
         return self._trainer.logger if self._trainer is not None else None
@@ -596,6 +606,14 @@ class LightningModule(nn.Module):
             **kwargs: Further arguments of `torch.onnx.export`.
         """
         return to_onnx(self, file_path, input_sample, kwargs)
+
+    def to_tensorrt(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse, and say what to do instead.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        to_tensorrt(self)
 
     def freeze(self) -> Self:
         """Switch off gradients of every parameter, and go to evaluation mode."""

@@ -5,15 +5,17 @@ Nothing here runs anything: a wrong option is one clear error before any data is
 
 from __future__ import annotations
 
+import ast
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from leyden.errors import ConfigurationError
-from leyden.warnings import warn_once
+from leyden.warnings import log, warn_once
 
 Constructor = TypeVar("Constructor", bound=Callable[..., None])
 
@@ -128,6 +130,15 @@ def refuse_beside_barebones(**given: Any) -> None:
             )
 
 
+def arguments(name: str, value: Any) -> bool | dict[str, Any]:
+    """Check a switch that may also be a dict of arguments."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return dict(value)
+    raise ConfigurationError(f"Trainer({name}={value!r}): expected True, False, or a dict of arguments by name.")
+
+
 def positive(name: str, value: Any) -> Any:
     """Check a number from 0 on, or None."""
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0):
@@ -190,6 +201,7 @@ def accepts_legacy(constructor: Constructor) -> Constructor:
     """Let a constructor take the spellings of old tutorials, with one warning that names the new one.
 
     The visible signature stays as it is. An unknown argument is refused with the closest one.
+    Where Lightning's names are answered for, its environment variables give what nobody passed.
     """
     known = set(inspect.signature(constructor).parameters) - {"self"}
 
@@ -200,11 +212,32 @@ def accepts_legacy(constructor: Constructor) -> Constructor:
                 f"Trainer takes arguments by name only, but got {args[0]!r} by position. "
                 "Write Trainer(max_epochs=...), and pass the model to fit."
             )
+        kwargs = _from_environment(known - set(kwargs)) | kwargs
         for name in [name for name in kwargs if name not in known]:
             _translate(name, kwargs, known)
         constructor(self, **kwargs)
 
     return translated  # type: ignore[return-value]
+
+
+environment_prefix = ""
+"""Of variables that hold options; set by `leyden.lightning`, as a run of ours depends on its directory alone."""
+
+
+def _from_environment(names: set[str]) -> dict[str, Any]:
+    """Return the options among *names* that the environment gives, as Lightning reads them."""
+    found = {name: os.environ.get(f"{environment_prefix}{name.upper()}") for name in names if environment_prefix}
+    given = {name: _literal(text) for name, text in found.items() if text}
+    for name, value in given.items():
+        log.info("Trainer(%s=%r): read from %s%s.", name, value, environment_prefix, name.upper())
+    return given
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _translate(name: str, kwargs: dict[str, Any], known: set[str]) -> None:

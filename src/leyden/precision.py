@@ -8,6 +8,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from leyden import updates
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -57,7 +59,7 @@ class Precision:
 
     def step(self, optimizer: Optimizer, **kwargs: Any) -> Any:
         """Update the weights, unless the gradients overflowed."""
-        return optimizer.step(**kwargs)
+        return updates.step(optimizer, **kwargs)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what must survive a restart."""

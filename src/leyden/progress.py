@@ -35,6 +35,7 @@ class Progress:
         seconds: Time spent in training, over all attempts.
         validated: How much of that had been spent when the latest validation ended.
         should_stop: Whether somebody asked to stop.
+        timed_out: Whether that was nobody but the clock: ``max_time`` was up.
         evaluated: Batches seen by each kind of evaluation since the trainer was made.
     """
 
@@ -50,6 +51,7 @@ class Progress:
     seconds: float = 0.0
     validated: float = 0.0
     should_stop: bool = False
+    timed_out: bool = False
     evaluated: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -66,7 +66,7 @@ def capture() -> dict[str, Any]:
     version, words, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     state: dict[str, Any] = {
-        "python": [version, list(words), gauss],
+        "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
         "numpy": [
             str(kind),
             torch.from_numpy(np.asarray(keys, dtype=np.int64)),
@@ -87,7 +87,7 @@ def restore(state: dict[str, Any]) -> None:
     States of more CUDA devices than there are now are left out.
     """
     version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
+    random.setstate((version, tuple(words.tolist()), gauss))
     kind, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"].cpu())

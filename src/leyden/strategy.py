@@ -8,10 +8,13 @@ parallelism skips the synchronisation of gradients without any error.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
+
+from leyden.loading import read
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +58,12 @@ class Strategy(ABC):
     def sync_gradients(self, enabled: bool) -> AbstractContextManager[Any]:
         """Context around forward and backward of one micro-batch; *enabled* on the last of a window."""
         return _NOTHING
+
+    def load_checkpoint(
+        self, checkpoint_path: str | os.PathLike[str], weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read the checkpoint that a stage starts from; *weights_only* as in `Trainer.fit`."""
+        return read(checkpoint_path, "cpu", weights_only)
 
     def reduce(self, tensor: Tensor, op: str = "mean") -> Tensor:
         """Reduce *tensor* over all ranks by ``mean``, ``sum``, ``min`` or ``max``."""

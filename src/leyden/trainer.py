@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -25,17 +25,19 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from leyden import options, selection
+from leyden.accelerators import Accelerator, accelerator_of
 from leyden.callback import Callback, Checkpoint
 from leyden.datamodule import LightningDataModule
 from leyden.engine import checkpoint as checkpoints
 from leyden.engine import fit as fitting
 from leyden.engine import stages
+from leyden.engine.compiled import Compiler
 from leyden.engine.data import TrainLoader
 from leyden.engine.empty_init import EmptyInit
 from leyden.engine.facade import FitLoop
 from leyden.engine.optimization import Optimization, SchedulerConfig, parse
 from leyden.engine.predict import PredictLoop
-from leyden.engine.rehearsal import rehearsal
+from leyden.engine.rehearsal import Rehearsal, rehearsal
 from leyden.engine.session import Loaders, Session, check_callbacks, in_order
 from leyden.engine.signals import StopFlag
 from leyden.engine.step import clip, manual_backward, manual_update
@@ -106,6 +108,9 @@ class Trainer:
         default_root_dir: Where files go that nobody gave another place; default the working directory.
         enable_autolog_hparams: Whether the loggers get the hyper-parameters.
         model_registry: Accepted for compatibility.
+        compile_steps: Compile the steps with `torch.compile`: True, or a dict of its arguments, such as
+            ``{"mode": "reduce-overhead"}``, which records CUDA graphs. `self.log` may be called in them. Not an
+            argument of Lightning's; ``fit(torch.compile(module))`` works, too.
         fused_optimizers: Use torch's fused kernels in optimizers that have one; faster, and equal to the plain
             update but for the last bits. Not an argument of Lightning's.
 
@@ -159,6 +164,7 @@ class Trainer:
         enable_autolog_hparams: bool = True,
         model_registry: str | None = None,
         fused_optimizers: bool = False,
+        compile_steps: bool | dict[str, Any] = False,
     ) -> None:
         self.barebones = options.flag("barebones", barebones)
         if barebones:
@@ -212,6 +218,7 @@ class Trainer:
         self.enable_autolog_hparams = options.flag("enable_autolog_hparams", enable_autolog_hparams)
         self.num_nodes = num_nodes
         self.fused_optimizers = options.flag("fused_optimizers", fused_optimizers)
+        self.compile_steps = options.arguments("compile_steps", compile_steps)
         self.default_root_dir = os.fspath(default_root_dir) if default_root_dir is not None else os.getcwd()
         if self.fast_dev_run:
             self._limit_to(self.fast_dev_run)
@@ -249,6 +256,7 @@ class Trainer:
         self._resumed_loader: dict[str, Any] | None = None
         self._clock: float | None = None
         self._clips = False
+        self._compiler: Compiler | None = None
 
     def _limit_to(self, batches: int) -> None:
         """Apply ``fast_dev_run``: so many batches of everything, one epoch, no sanity check."""
@@ -347,7 +355,15 @@ class Trainer:
             filepath: Target file.
             weights_only: Leave out the states of training.
             storage_options: Not supported.
+
+        Raises:
+            ConfigurationError: If there is no model yet, or *storage_options* are given.
         """
+        if storage_options is not None:
+            raise ConfigurationError(
+                f"save_checkpoint(storage_options={storage_options!r:.80}) is not supported: checkpoints are written "
+                "to a file system. Leave it out, and upload the file in a logger's after_save_checkpoint."
+            )
         if self._module is None:
             raise ConfigurationError(
                 f"save_checkpoint({os.fspath(filepath)!r}) was called before any model was attached. "
@@ -546,6 +562,11 @@ class Trainer:
         return self._loaders is not None and stages.validates(self, self._loaders)
 
     @property
+    def validation_due(self) -> bool:
+        """Whether a validation comes right after the training batch that has just been completed."""
+        return fitting.validation_due(self._running())
+
+    @property
     def estimated_stepping_batches(self) -> float:
         """Optimizer steps the whole fit will do, as far as can be told; asks for the training loader."""
         if self.max_epochs == -1 or self.num_training_batches == math.inf:
@@ -661,6 +682,16 @@ class Trainer:
         return self.strategy.world_size
 
     @property
+    def accelerator(self) -> Accelerator:
+        """The kind of device that is used."""
+        return accelerator_of(self.strategy.root_device)
+
+    @property
+    def distributed_sampler_kwargs(self) -> dict[str, Any] | None:
+        """Arguments of the samplers that divide the data among processes; None where there is one process."""
+        return None
+
+    @property
     def num_devices(self) -> int:
         """Number of devices on this machine."""
         return 1
@@ -670,12 +701,14 @@ class Trainer:
         """Indices of the devices on this machine."""
         return [self.strategy.root_device.index or 0]
 
-    def rehearsal(self, steps: int, callbacks: list[Callback]) -> AbstractContextManager[Callable[[], None]]:
-        """Set a running fit aside; what is handed out trains for *steps*, and afterwards all is as it was.
+    def rehearsal(
+        self, steps: int, callbacks: list[Callback], validation: int = 0, reload: bool = False
+    ) -> AbstractContextManager[Rehearsal]:
+        """Set a running stage aside; what is handed out runs *steps* of it, and afterwards all is as it was.
 
-        For callbacks that try something, when a fit or an epoch begins; see `leyden.engine.rehearsal`.
+        For callbacks that try something, when a stage or an epoch begins; see `leyden.engine.rehearsal`.
         """
-        return rehearsal(self, steps, callbacks)
+        return rehearsal(self, steps, callbacks, validation, reload)
 
     # --- for the engine ------------------------------------------------------------------------------
 

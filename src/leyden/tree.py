@@ -80,9 +80,16 @@ def batch_size(batch: Any) -> int | None:
 
     Returns None where there is no tensor: neither the length of a text nor that of a list tells.
     """
-    return next(batch_sizes(batch), None)
+    first = next(tensors(batch), None)
+    return None if first is None else first.shape[0] if first.ndim else 1
 
 
-def batch_sizes(batch: Any) -> Iterator[int]:
-    """Yield the first dimension of each tensor in *batch*, 1 for a scalar; they agree in most batches."""
-    return (tensor.shape[0] if tensor.ndim else 1 for tensor in tensors(batch))
+def batch_sizes(batch: Any) -> list[int]:
+    """Return the first dimension of each tensor in *batch*, 1 for a scalar; they agree in most batches."""
+    sizes = []
+    for item in batch if type(batch) is list or type(batch) is tuple else (batch,):  # the usual case, kept flat
+        if isinstance(item, Tensor):
+            sizes.append(item.shape[0] if item.ndim else 1)
+        else:
+            sizes.extend(tensor.shape[0] if tensor.ndim else 1 for tensor in tensors(item))
+    return sizes

@@ -138,6 +138,52 @@ def test_an_argument_the_config_does_not_list_is_accepted_if_the_target_takes_it
     assert outcome.jobs[0][1].overrides == ["+trainer.gradient_clip_algorithm=value", "+optimizer.amsgrad=true"]
 
 
+LISTS = (
+    "callbacks=[default,early_stopping]",
+    "experiment=listed",
+    "experiment=listed callbacks=[default,early_stopping]",
+    "experiment=listed callbacks.early_stopping.patience=3",
+)
+
+
+@pytest.mark.parametrize("line", LISTS)
+@pytest.mark.parametrize(
+    "more", ["seed=3", "trainer.gradient_clip_algorithm=norm", "callbacks.early_stopping.strict=false"]
+)
+def test_several_options_of_a_group_are_chosen_as_a_list(project, train, write, line, more):
+    listed = "defaults:\n  - override /callbacks: [default, early_stopping]\n"
+    write(project, {"experiments/listed/experiment.yaml": listed})
+
+    outcome = train(*line.split(), more)
+
+    assert outcome.err == ""
+    (job,) = outcome.jobs
+    assert list(job[0].callbacks) == ["model_checkpoint", "model_summary", "progress_bar", "early_stopping"]
+
+
+@pytest.mark.parametrize(
+    "line", ["callbacks=none,[default,early_stopping]", "experiment=listed callbacks=none,default"]
+)
+def test_lists_of_options_are_points_of_a_grid(project, train, write, line):
+    listed = "defaults:\n  - override /callbacks: [default, early_stopping]\n"
+    write(project, {"experiments/listed/experiment.yaml": listed})
+
+    outcome = train("-m", *line.split(), "trainer.gradient_clip_algorithm=norm")
+
+    assert outcome.err == ""
+    assert [len(config.callbacks) for config, _ in outcome.jobs] == [0, 4 if "[" in line else 3]
+
+
+def test_a_group_can_be_added_or_left_out_beside_an_argument_the_config_does_not_list(project, train, write):
+    write(project, {"conf/extra/some.yaml": "# @package model\nclasses: 7\n"})
+
+    outcome = train("+extra=some", "~callbacks", "trainer.gradient_clip_algorithm=norm")
+
+    assert outcome.err == ""
+    assert outcome.jobs[0][0].model.classes == 7
+    assert "callbacks" not in outcome.jobs[0][0]
+
+
 def test_a_multirun_runs_each_point_of_the_grid_in_one_directory(at, train):
     outcome = train("-m", "seed=1,2", "trainer.gradient_clip_algorithm=norm,value")
 

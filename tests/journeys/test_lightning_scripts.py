@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ from leyden.lightning.aliases import DOORWAY
 from tests.journeys.command import ENVIRONMENT, leyden
 
 SCRIPTS = Path(__file__).parent / "lightning_scripts"
+ALONE = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+roots = {"lightning", "pytorch_lightning", "lightning_fabric"}
+assert not roots & set(sys.modules), "the ported script has imported Lightning"
+"""
 
 
 def python(folder: Path, *words: str, **environment: str) -> str:
@@ -43,20 +51,52 @@ def write(folder: Path, text: str, name: str = "script.py") -> str:
 
 
 @pytest.mark.parametrize("script", ["classifier.py", "gan.py", "finetuning.py"])
-def test_a_tutorials_script_gives_the_numbers_it_gives_on_lightning(script, tmp_path):
-    (tmp_path / "leyden").mkdir()
-    (tmp_path / "lightning").mkdir()
+def test_a_tutorials_script_gives_the_same_numbers_on_lightning_through_leyden_and_ported(script, tmp_path):
+    for folder in ("lightning", "through", "ported"):
+        (tmp_path / folder).mkdir()
 
-    leyden(tmp_path / "leyden", "lightning", str(SCRIPTS / script))
     python(tmp_path / "lightning", "-W", "ignore", str(SCRIPTS / script))
+    leyden(tmp_path / "through", "lightning", str(SCRIPTS / script))
+    write(tmp_path / "ported", leyden(tmp_path, "lightning", "--port", str(SCRIPTS / script)))
+    python(tmp_path / "ported", "-c", ALONE, "script.py")
 
-    assert result(tmp_path / "leyden") == result(tmp_path / "lightning")
+    assert result(tmp_path / "through") == result(tmp_path / "lightning")
+    assert result(tmp_path / "ported") == result(tmp_path / "lightning")
+
+
+@pytest.mark.parametrize("script", ["classifier.py", "gan.py", "finetuning.py"])
+def test_the_page_shows_what_porting_the_script_changes(script, tmp_path):
+    page = (Path(names.__file__).parent / "README.md").read_text("utf-8")
+    before = (SCRIPTS / script).read_text("utf-8").splitlines()
+    after = leyden(tmp_path, "lightning", "--port", str(SCRIPTS / script)).splitlines()
+
+    changed = [line for line in unified_diff(before, after, n=0, lineterm="") if line[:2] not in ("--", "++", "@@")]
+
+    assert "```diff\n" + "\n".join(changed) + "\n```" in page
 
 
 def test_a_script_gets_its_own_arguments(tmp_path):
     leyden(tmp_path, "lightning", str(SCRIPTS / "classifier.py"), "--epochs", "1")
 
     assert result(tmp_path)["steps"] == 7  # 210 samples in batches of 32
+
+
+def test_options_in_the_environment_are_obeyed_and_yield_to_those_that_are_passed(tmp_path):
+    script = write(
+        tmp_path,
+        """\
+import lightning as L
+
+options = {"logger": False, "enable_progress_bar": False}
+print(L.Trainer(**options).max_epochs, L.Trainer(**options).precision, L.Trainer(max_epochs=5).max_epochs)
+""",
+    )
+    given = {"PL_TRAINER_MAX_EPOCHS": "3", "PL_TRAINER_PRECISION": "bf16-mixed", "PL_TRAINER_MAX_STEPS": ""}
+
+    through = python(tmp_path, "-m", "leyden.lightning", script, **given)
+    theirs = python(tmp_path, "-W", "ignore", script, **given)
+
+    assert through == theirs == "3 bf16-mixed 5\n"
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn", "forkserver"])

@@ -1,4 +1,4 @@
-"""The wheel alone is enough: without a checkout, it trains a project of three files with the shipped configs."""
+"""The wheel alone is enough: without a checkout or Lightning, it trains a project of three files, and scripts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,44 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
 
+from leyden.lightning import names
+
 ROOT = Path(__file__).parents[2]
+LIGHTNING = ("lightning", "pytorch_lightning", "lightning_fabric")
+DOORWAY = "leyden/lightning/doorway"
+SCRIPT = """\
+import importlib.metadata
+import subprocess
+import sys
+
+import lightning as L
+import pytorch_lightning as pl
+from lightning.pytorch.callbacks import BatchSizeFinder
+from lightning.pytorch.demos.boring_classes import BoringModel
+from torch.utils.data import DataLoader
+
+
+class Model(BoringModel):
+    batch_size = 2
+
+    def train_dataloader(self):
+        return DataLoader(super().train_dataloader().dataset, self.batch_size)
+
+
+model, finder = Model(), BatchSizeFinder(init_val=16, max_val=32)
+trainer = L.Trainer(max_epochs=1, callbacks=[finder], enable_progress_bar=False)
+trainer.fit(model)
+child = "import importlib.metadata as m, pytorch_lightning as pl; print('child', pl.__name__, m.version('lightning'))"
+print("parent", pl.Trainer.__module__, importlib.metadata.version("pytorch-lightning"), flush=True)
+subprocess.run([sys.executable, "-c", child], check=True)
+print("trained", trainer.global_step, finder.optimal_batch_size)
+"""
 PROJECT = {
     "conf/model/tiny.yaml": "_target_: experiments.mine.model.Mine\nwidth: 4\n",
     "experiments/mine/experiment.yaml": "defaults:\n  - override /model: tiny\nname: mine\n",
@@ -56,6 +88,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     The borrowed directory is a plain line of a .pth file, which puts it on the path but
     does not follow the .pth files in it: an editable install of the checkout stays unseen.
+    Lightning is not lent.
     """
     place = tmp_path_factory.mktemp("installed")
     venv.create(place, with_pip=False, symlinks=True)
@@ -74,8 +107,17 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         at=place,
     )
     (packages,) = place.glob("lib/python*/site-packages")
-    (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+    borrowed = place / "borrowed"
+    borrowed.mkdir()
+    for each in lent(Path(sysconfig.get_path("purelib")).iterdir()):
+        (borrowed / each.name).symlink_to(each)
+    (packages / "borrowed.pth").write_text(f"{borrowed}\n", "utf-8")
     return place
+
+
+def lent(installed: Iterable[Path]) -> list[Path]:
+    """Leave out what belongs to Lightning: packages, and the metadata beside them."""
+    return [each for each in installed if each.name.partition("-")[0].partition(".")[0] not in LIGHTNING]
 
 
 @pytest.fixture
@@ -88,8 +130,17 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["leyden/conf/train.yaml", "leyden/py.typed", "leyden/cli/train.py"])
-def test_the_wheel_carries_configs_types_and_code(wheel, name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "leyden/conf/train.yaml",
+        "leyden/py.typed",
+        "leyden/cli/train.py",
+        *(f"{DOORWAY}/{name}.py" for name in LIGHTNING),
+        *(f"{DOORWAY}/{name}-{names.VERSION}.dist-info/METADATA" for name in LIGHTNING),
+    ],
+)
+def test_the_wheel_carries_configs_types_code_and_the_doorway(wheel, name):
     with zipfile.ZipFile(wheel) as archive:
         (record,) = (each for each in archive.namelist() if each.endswith(".dist-info/RECORD"))
         recorded = {line.partition(",")[0] for line in archive.read(record).decode().splitlines()}
@@ -120,3 +171,22 @@ def test_an_installed_leyden_trains_a_project_of_three_files(installed, project)
     assert str(directory.relative_to(project)) in printed
     weights = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert weights["only_mine_has_this.0.weight"].shape == (4, 64)
+
+
+def test_lightning_is_not_installed_beside_the_wheel(installed, project):
+    asked = (
+        "import importlib.util as u; print(*map(u.find_spec, ('lightning', 'pytorch_lightning', 'lightning_fabric')))"
+    )
+
+    found = run(installed / "bin" / "python", "-c", asked, at=project)
+
+    assert found == "None None None\n"
+
+
+def test_an_installed_leyden_runs_a_script_that_imports_lightning(installed, project):
+    (project / "script.py").write_text(SCRIPT, "utf-8")
+
+    printed = run(installed / "bin" / "leyden", "lightning", "script.py", at=project)
+
+    version = names.VERSION
+    assert f"parent leyden.trainer {version}\nchild pytorch_lightning {version}\ntrained 2 32\n" in printed

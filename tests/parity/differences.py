@@ -1,8 +1,16 @@
-"""Where Leyden does not do what Lightning does, and why: the one list, each entry of which is tested."""
+"""Where Leyden does not do what Lightning does, and why: the one list, each entry of which is tested.
+
+Its tables are shown in ``src/leyden/lightning/README.md``; ``python -m tests.parity.differences`` writes them there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
+
+PAGE = Path(__file__).parents[2] / "src" / "leyden" / "lightning" / "README.md"
+COMMAND = "python -m tests.parity.differences"
 
 
 class Difference(NamedTuple):
@@ -17,6 +25,18 @@ class Difference(NamedTuple):
     lightning: str
     leyden: str
     reason: str
+
+
+class Refusal(NamedTuple):
+    """Something that Leyden refuses with a clear error, in words.
+
+    Attributes:
+        written: What a program for Lightning says.
+        instead: What to do instead.
+    """
+
+    written: str
+    instead: str
 
 
 DIFFERENCES = {
@@ -140,4 +160,227 @@ DIFFERENCES = {
         leyden="it does not validate",
         reason="nobody reads what such a validation says",
     ),
+    "first_size_of_a_search": Difference(
+        lightning="a search for a batch size in a fit first tries the size that the module has, and calls it init_val",
+        leyden="it first tries init_val",
+        reason="a size that the module brings may be far too large, or far too small",
+    ),
+    "size_that_a_search_returns": Difference(
+        lightning="a search that ends at max_val or with all data in a batch may return a size that does not fit",
+        leyden="the size returned has been tried, and fits",
+        reason="that is what the search is for",
+    ),
+    "limit_of_a_search": Difference(
+        lightning="a search in mode power ends with the first power above max_val",
+        leyden="it ends with max_val",
+        reason="that is what was asked for",
+    ),
+    "random_numbers_after_a_search": Difference(
+        lightning="a search for a batch size takes random numbers from the fit that follows it",
+        leyden="it leaves them as they were",
+        reason="the fit is the one that begins with the size that was found",
+    ),
+    "loader_given_to_a_search": Difference(
+        lightning="a search in a test takes a loader that is passed to it, of which it cannot change the batch size",
+        leyden="it is refused, as it is in a fit",
+        reason="the size found would mean nothing",
+    ),
+    "several_loaders_in_a_search": Difference(
+        lightning="a search in a test refuses several loaders",
+        leyden="batches of each of them are tried",
+        reason="there is nothing against it",
+    ),
+    "deferred_without_a_validation": Difference(
+        lightning="ModelCheckpoint lets a save at the end of an epoch wait for a validation, even if none comes",
+        leyden="it waits only for one that comes right after the batch",
+        reason="the save would be lost, or be made in the middle of the next epoch",
+    ),
+    "exception_before_training": Difference(
+        lightning="OnExceptionCheckpoint saves whatever breaks, be it before the first batch",
+        leyden="it saves from the start of training on",
+        reason="the file a fit is resumed from must not be replaced by one that could not even start",
+    ),
+    "exception_in_a_dry_run": Difference(
+        lightning="OnExceptionCheckpoint saves in a fast_dev_run, too",
+        leyden="it does not",
+        reason="a fast_dev_run writes no files",
+    ),
+    "test_beside_a_checkpoint_of_an_exception": Difference(
+        lightning="every stage that ends well removes the file of OnExceptionCheckpoint, a test as well",
+        leyden="a fit that ends well removes it",
+        reason="whoever tests what is left of a broken fit wants to go on with it",
+    ),
+    "clock_of_a_second_fit": Difference(
+        lightning="in a second fit of one Timer, the time elapsed is negative until the fit ends",
+        leyden="it is counted from the start of that fit",
+        reason="a fit could not run out of time",
+    ),
+    "schedule_that_was_given": Difference(
+        lightning="GradientAccumulationScheduler adds an epoch 0 to the dict it is given",
+        leyden="the dict stays as it is",
+        reason="it belongs to the caller",
+    ),
+    "epochs_as_text": Difference(
+        lightning="GradientAccumulationScheduler refuses epochs that are texts",
+        leyden="it reads them",
+        reason="keys of a config are texts",
+    ),
+    "second_fit_of_a_schedule": Difference(
+        lightning="GradientAccumulationScheduler leaves its last number in the trainer, which refuses to fit again",
+        leyden="the trainer gets its own number back",
+        reason="it can fit again",
+    ),
+    "steps_of_a_schedule": Difference(
+        lightning="estimated_stepping_batches takes GradientAccumulationScheduler's current number for all epochs",
+        leyden="it counts each epoch with its own",
+        reason="schedulers of learning rates are made from it",
+    ),
+    "schedule_on_resume": Difference(
+        lightning="a fit resumed within an epoch accumulates nothing until the next one, whatever the schedule says",
+        leyden="it goes on with the epoch's number",
+        reason="part of the exact resume",
+    ),
+    "rows_of_a_sanity_check": Difference(
+        lightning="DeviceStatsMonitor logs rows of the sanity check",
+        leyden="it does not",
+        reason="the sanity check leaves no trace",
+    ),
+    "samples_of_a_batch": Difference(
+        lightning="ThroughputMonitor has to be told how many samples a batch has",
+        leyden="without batch_size_fn it finds out as self.log does",
+        reason="most batches tell",
+    ),
+    "axis_of_throughput": Difference(
+        lightning="in a fit, ThroughputMonitor counts the batches of each validation on an axis of their own",
+        leyden="its rows stand where the fit stands",
+        reason="one axis that never runs backwards",
+    ),
+    "throughput_of_a_second_test": Difference(
+        lightning="ThroughputMonitor goes on with the counts of an earlier test",
+        leyden="each test is counted by itself",
+        reason="the counts of a test are its own",
+    ),
+    "pictures_of_a_bar": Difference(
+        lightning="TQDMProgressBar reads its metrics and asks tqdm to draw after every refresh_rate batches",
+        leyden="it draws ten times a second at most",
+        reason="reading metrics waits for the device, and nobody reads faster",
+    ),
+    "stream_of_a_bar": Difference(
+        lightning="TQDMProgressBar draws its training bar on standard output",
+        leyden="all its bars are drawn on standard error",
+        reason="standard output is for results",
+    ),
+    "columns_of_a_summary": Difference(
+        lightning="RichModelSummary has columns of operations and sizes, measured with example_input_array",
+        leyden="it has none, and runs nothing",
+        reason="a table of layers must not cost a forward pass",
+    ),
+    "errors_of_hyperparameters": Difference(
+        lightning="save_hyperparameters raises a KeyError for a name that is no argument",
+        leyden="it raises a ConfigurationError, which is a ValueError, and lists the arguments",
+        reason="what a user did wrong is one kind of error everywhere",
+    ),
+    "objects_among_hyperparameters": Difference(
+        lightning="a checkpoint with an object among its hyper-parameters cannot be read without trusting it",
+        leyden="it is read without that object",
+        reason="loading executes nothing, and the weights need no object",
+    ),
+    "iterators_of_a_reloaded_loader": Difference(
+        lightning="with reload_dataloaders_every_n_epochs a new loader is iterated twice, and two seeds are drawn",
+        leyden="one is made",
+        reason="workers start once, and an epoch begins the same way whether the loader is new or not",
+    ),
+    "place_of_a_checkpoint_of_lightning": Difference(
+        lightning="a fit resumed within an epoch counts on from there, but sees the first batches of the epoch again",
+        leyden="it sees the batches that are left, also if Lightning wrote the checkpoint",
+        reason="an epoch is one pass over the data",
+    ),
+    "storage_options": Difference(
+        lightning="save_checkpoint refuses storage_options with a TypeError",
+        leyden="it refuses them with a ConfigurationError",
+        reason="what a user did wrong is one kind of error everywhere",
+    ),
+    "options_of_the_environment": Difference(
+        lightning="PL_TRAINER_MAX_EPOCHS and its like in the environment are options of every Trainer",
+        leyden="they are obeyed under `leyden lightning`, and not by programs that import leyden",
+        reason="a run depends on its directory alone",
+    ),
 }
+
+REFUSED = {
+    "several_devices": Refusal(
+        written="`Trainer(devices=2)`, `devices=[0, 1]`, `num_nodes=2`",
+        instead="one device; several experiments run side by side, each in a process of its own",
+    ),
+    "strategies": Refusal(
+        written='`strategy="ddp"`, `"fsdp"`, `"deepspeed"`, `"xla"` and their variants; their classes',
+        instead='`strategy="auto"`',
+    ),
+    "accelerators": Refusal(written='`accelerator="tpu"`, `"hpu"`', instead='`accelerator="auto"`: what torch finds'),
+    "precisions": Refusal(
+        written='`precision="transformer-engine"`, `"transformer-engine-float16"`; `BitsandbytesPrecision`',
+        instead="`bf16-mixed`, `16-mixed`, or the `-true` ones",
+    ),
+    "profilers": Refusal(written='`profiler="xla"`, `XLAProfiler`', instead="`simple`, `advanced`, `pytorch`"),
+    "plugins": Refusal(
+        written="`CheckpointIO`, `AsyncCheckpointIO`, cluster environments in `plugins=`",
+        instead="nothing: checkpoints are written whole or not at all, by one process",
+    ),
+    "storage_options": Refusal(
+        written="`save_checkpoint(path, storage_options=...)`", instead="a logger's `after_save_checkpoint` uploads"
+    ),
+    "places_of_checkpoints": Refusal(
+        written='`fit(ckpt_path="hpc")`, `"registry:..."`', instead='a path, `"last"` or `"best"`'
+    ),
+    "steps_that_fetch": Refusal(
+        written="`training_step(self, dataloader_iter)`", instead="`training_step(self, batch, batch_idx)`"
+    ),
+    "configure_sharded_model": Refusal(written="`configure_sharded_model`", instead="`configure_model`"),
+    "hooks_of_lightning_1": Refusal(
+        written="`training_epoch_end` and the other hooks that Lightning 2 has removed",
+        instead="the message names the hook of today",
+    ),
+    "tensorrt": Refusal(written="`module.to_tensorrt()`", instead="`module.to_onnx()`, which TensorRT reads"),
+    "command_line": Refusal(
+        written="`LightningCLI`, and the rest of `lightning.pytorch.cli`",
+        instead="config groups: see above; or `argparse`, and `Trainer(...)`",
+    ),
+    "fabric": Refusal(
+        written="`Fabric`", instead="a `LightningModule` with `automatic_optimization = False`: see above"
+    ),
+    "callbacks": Refusal(
+        written="`ModelPruning`, `SpikeDetection`", instead="a callback of a few lines, with `torch.nn.utils.prune`"
+    ),
+    "loggers": Refusal(
+        written="`CometLogger`, `LitLogger`, `NeptuneLogger`",
+        instead="`WandbLogger`, `MLFlowLogger`, `TensorBoardLogger`, `CSVLogger`, or a `Logger` of your own",
+    ),
+}
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Lay out *rows* as a table of Markdown."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+
+def tables() -> dict[str, str]:
+    """Return the tables of the page by the names that mark their places."""
+    return {
+        "differences": table(("Lightning 2.6", "Leyden", "because"), DIFFERENCES.values()),
+        "refused": table(("you wrote", "here"), REFUSED.values()),
+    }
+
+
+def filled(page: str) -> str:
+    """Return *page* with each table between its marks."""
+    for name, text in tables().items():
+        begin, end = f"<!-- {name}: {COMMAND} -->\n", f"\n<!-- end of {name} -->"
+        before, _, rest = page.partition(begin)
+        _, _, after = rest.partition(end)
+        page = f"{before}{begin}\n{text}\n{end}{after}"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")

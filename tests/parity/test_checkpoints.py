@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -279,6 +280,31 @@ def test_a_module_is_rebuilt_from_the_checkpoint_of_the_other_library(writer, re
 
     assert module.hparams == {"width": 8}
     assert {name: weight.tolist() for name, weight in module.state_dict().items()} == expected
+
+
+def scaled(library):
+    class Scaled(module_of(library).__class__):
+        def __init__(self, scale, width=8):
+            super().__init__(width)
+            self.save_hyperparameters()
+            self.scale = scale
+
+    return Scaled
+
+
+@pytest.mark.parametrize("writer", [LIGHTNING, LEYDEN], ids=["theirs", "ours"])
+@pytest.mark.parametrize("reader", [LIGHTNING, LEYDEN], ids=["by-them", "by-us"])
+def test_an_object_among_the_arguments_comes_back_for_who_trusts_the_file(writer, reader, tmp_path):
+    module = scaled(writer)(Fraction(1, 3))
+    with silence():
+        trainer = quiet(writer, tmp_path, max_steps=1, limit_val_batches=0)
+        trainer.fit(module, batches())
+        trainer.save_checkpoint(tmp_path / "it.ckpt")
+
+    rebuilt = scaled(reader).load_from_checkpoint(tmp_path / "it.ckpt", weights_only=False)
+    raw = torch.load(tmp_path / "it.ckpt", weights_only=False)["hyper_parameters"]
+
+    assert rebuilt.scale == raw["scale"] == Fraction(1, 3)
 
 
 def stateful_data(library):

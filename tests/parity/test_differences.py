@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import math
 
+import lightning.pytorch.tuner
+import observed_callbacks
 import pytest
 import torch
-from differences import DIFFERENCES
+from differences import COMMAND, DIFFERENCES, PAGE, filled, tables
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from observing import OBSERVED, fitted, observed
+from torch.utils.data import DataLoader
 from twins import LEYDEN, LIGHTNING, loader, quiet, recorder, regression, rows_of, silence
 
 import leyden.combined_loader
+import leyden.tuner
 
-OBSERVED = {}
-
-
-def observed(name, *, theirs, ours):
-    """Say what is seen of difference *name* under each library."""
-
-    def add(observe):
-        OBSERVED[name] = observe, theirs, ours
-        return observe
-
-    return add
-
-
-def fitted(library, tmp_path, Module, call=None, **options):
-    """Train once from seed 0; return trainer and module."""
-    torch.manual_seed(0)
-    module = Module()
-    trainer = quiet(library, tmp_path, **{"max_epochs": 1, "num_sanity_val_steps": 0, **options})
-    trainer.fit(module, **(call or {}))
-    return trainer, module
+assert observed_callbacks  # importing it adds to the list
 
 
 @observed("short_window", theirs=[0.5, 0.5, 0.5], ours=[0.5, 0.5, 1.0])
@@ -348,6 +335,71 @@ def _(library, tmp_path):
     return module.searched
 
 
+def size_found(library, tmp_path, capacity=100, batch_size=2, loaders=1, **arguments):
+    """Search for a batch size in 100 samples of which *capacity* fit; return what is found, and the sizes tried."""
+    tried = {}
+
+    class Module(regression(library)):
+        def __init__(self):
+            super().__init__()
+            self.batch_size = batch_size
+
+        def loss(self, batch):
+            tried[len(batch[0])] = True
+            if len(batch[0]) > capacity:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return super().loss(batch)
+
+        def validation_step(self, batch, batch_idx):
+            return
+
+        def train_dataloader(self):
+            return DataLoader(loader(100, size=1).dataset, batch_size=self.batch_size)
+
+        def test_dataloader(self):
+            return [self.train_dataloader() for _ in range(loaders)]
+
+    tuners = {LIGHTNING: lightning.pytorch.tuner.Tuner, LEYDEN: leyden.tuner.Tuner}
+    module, trainer = Module(), quiet(library, tmp_path, max_epochs=1)
+    torch.manual_seed(0)
+    try:
+        return tuners[library](trainer).scale_batch_size(module, **arguments), list(tried)
+    except (MisconfigurationException, leyden.ConfigurationError):
+        return "refused"
+
+
+@observed("first_size_of_a_search", theirs=(16, [64, 8, 16, 32]), ours=(16, [16, 32]))
+def _(library, tmp_path):
+    return size_found(library, tmp_path, 20, batch_size=64, init_val=16)
+
+
+@observed("size_that_a_search_returns", theirs=(128, [64, 36, 100]), ours=(64, [64, 36, 100]))
+def _(library, tmp_path):
+    return size_found(library, tmp_path, 80, batch_size=64, init_val=64)
+
+
+@observed("limit_of_a_search", theirs=(64, [32]), ours=(40, [32, 40, 20]))
+def _(library, tmp_path):
+    return size_found(library, tmp_path, batch_size=32, init_val=32, max_val=40)
+
+
+@observed("random_numbers_after_a_search", theirs=False, ours=True)
+def _(library, tmp_path):
+    size_found(library, tmp_path, init_val=64, batch_size=64)
+    after = torch.get_rng_state()
+    return torch.equal(after, torch.manual_seed(0).get_state())
+
+
+@observed("loader_given_to_a_search", theirs=(128, [2]), ours="refused")
+def _(library, tmp_path):
+    return size_found(library, tmp_path, init_val=64, method="test", dataloaders=loader(50))
+
+
+@observed("several_loaders_in_a_search", theirs="refused", ours=(16, [16, 32]))
+def _(library, tmp_path):
+    return size_found(library, tmp_path, 20, loaders=2, init_val=16, method="test")
+
+
 @pytest.mark.parametrize("name", DIFFERENCES)
 def test_a_listed_difference_is_one(tmp_path, name):
     observe, theirs, ours = OBSERVED[name]
@@ -361,5 +413,12 @@ def test_a_listed_difference_is_one(tmp_path, name):
     assert theirs != ours
 
 
+def test_the_page_shows_the_tables_as_they_are():
+    page = PAGE.read_text("utf-8")
+
+    assert page == filled(page), f"the tables in {PAGE} are stale: run {COMMAND}"
+    assert all(text in page for text in tables().values())
+
+
 def test_every_difference_that_is_tested_is_listed():
-    assert list(OBSERVED) == list(DIFFERENCES)
+    assert set(OBSERVED) == set(DIFFERENCES)

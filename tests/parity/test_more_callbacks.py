@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm as TheirTqdm
 from torch.utils.data import DataLoader, TensorDataset
-from twins import LEYDEN, LIGHTNING, describe, fit, loader, quiet, regression, rows_of, silence
+from twins import LEYDEN, LIGHTNING, describe, fit, loader, quiet, recorder, regression, rows_of, silence
 
 import leyden.callbacks
 from leyden.callbacks.lambda_callback import HOOKS
@@ -96,6 +96,27 @@ def test_the_same_durations_are_read(duration):
     ours, theirs = both(seconds)
 
     assert ours == theirs
+
+
+@pytest.mark.parametrize("who", ["timer", "module"])
+def test_a_stop_before_training_begins_is_obeyed(tmp_path, who):
+    def heard(library):
+        class Stopping(regression(library)):
+            def on_fit_start(self):
+                self.trainer.should_stop = self.trainer.should_stop or who == "module"
+
+        calls = []
+        callbacks = [recorder(library, "cb", library.Callback, calls)()]
+        if who == "timer":
+            callbacks.append(library.callbacks.Timer({"seconds": 0}, verbose=False))
+        trainer = quiet(library, tmp_path, max_epochs=1, callbacks=callbacks)
+        trainer.fit(Stopping())
+        return trainer.global_step, trainer.should_stop, [str(call) for call in calls]
+
+    ours, theirs = both(heard)
+
+    assert ours == theirs
+    assert ours[0] == 0
 
 
 # --- predictions ---------------------------------------------------------------------------------

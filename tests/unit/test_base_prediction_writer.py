@@ -148,3 +148,14 @@ def test_a_missing_method_is_named():
 def test_an_unknown_interval_is_refused():
     with pytest.raises(ConfigurationError, match=r"write_interval='step'.*Expected 'batch', 'epoch' or"):
         Writer("step")
+
+
+@pytest.mark.parametrize(
+    ("interval", "on_batch", "on_epoch"),
+    [("batch", True, False), ("epoch", False, True), ("batch_and_epoch", True, True)],
+)
+def test_the_interval_tells_when_it_writes(interval, on_batch, on_epoch):
+    writer = BasePredictionWriter(interval)
+
+    assert writer.interval == interval
+    assert (writer.interval.on_batch, writer.interval.on_epoch) == (on_batch, on_epoch)

@@ -59,3 +59,17 @@ def test_nothing_is_clipped_without_a_value():
     clip(torch.optim.SGD(parameters, lr=0.1), 0, None)
 
     assert all(torch.equal(old, parameter.grad) for old, parameter in zip(before, parameters, strict=True))
+
+
+def test_the_factor_computed_in_python_is_torch_s_to_the_last_bit():
+    generator = torch.Generator().manual_seed(5)
+    for _ in range(500):
+        gradient = torch.randn(7, generator=generator) * 10 ** torch.randint(-6, 7, (1,), generator=generator).item()
+        largest = float(torch.rand(1, dtype=torch.float64, generator=generator)) * 2
+        ours, theirs = nn.Parameter(torch.zeros(7)), nn.Parameter(torch.zeros(7))
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+
+        clip(torch.optim.SGD([ours], lr=0.1), largest, "norm")
+        torch.nn.utils.clip_grad_norm_([theirs], largest)
+
+        assert torch.equal(ours.grad, theirs.grad)

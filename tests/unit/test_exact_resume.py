@@ -4,6 +4,7 @@ import csv
 import random
 import shutil
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 import leyden as L
-from leyden.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from leyden.callbacks import EarlyStopping, LambdaCallback, LearningRateMonitor, ModelCheckpoint
 from leyden.combined_loader import CombinedLoader
 from leyden.errors import CheckpointError, Interrupted
 from leyden.loggers import CSVLogger
@@ -324,6 +325,40 @@ def test_a_run_stopped_by_early_stopping_is_not_trained_further_by_a_resume(tmp_
         return trainer.current_epoch
 
     assert fit() == fit(resume_from=Path(tmp_path, "last.ckpt")) == 2
+
+
+def within(folder, limit, resume_from=None):
+    """Train for so long at most, and save; returns the trainer, with how often it validated."""
+    L.seed_everything(3, verbose=False)
+    x, y = data()
+    loader = DataLoader(TensorDataset(x, y), 8)
+    validated = []
+    trainer = L.Trainer(
+        max_epochs=3,
+        max_time=limit,
+        default_root_dir=folder,
+        logger=False,
+        callbacks=[LambdaCallback(on_validation_end=lambda trainer, _: validated.append(trainer.global_step))],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(Everything(), loader, loader, ckpt_path=resume_from)
+    trainer.save_checkpoint(folder / "saved.ckpt")
+    return trainer, validated
+
+
+def test_a_run_whose_time_was_up_goes_on_when_it_is_given_more(tmp_path):
+    moment, hour = timedelta(microseconds=1), timedelta(hours=1)
+
+    first, validated = within(tmp_path, moment)
+    again, _ = within(tmp_path, moment, resume_from=tmp_path / "saved.ckpt")
+    whole, _ = within(tmp_path, hour, resume_from=tmp_path / "saved.ckpt")
+
+    assert (first.global_step, validated) == (1, [1])  # one batch, and the validation that every stop asks for
+    assert again.global_step == 1
+    assert (whole.global_step, whole.current_epoch, whole.should_stop) == (15, 3, False)
 
 
 class Stopped(Everything):

@@ -96,6 +96,63 @@ def test_whatever_is_not_plain_is_left_alone(kind):
     assert gathering(loader) is loader
 
 
+def test_tensors_changed_within_an_epoch_are_seen():
+    data = torch.zeros(6)
+    batches = iter(gathering(DataLoader(TensorDataset(data), 2)))
+
+    first = next(batches)[0]
+    data += 1
+
+    assert first.tolist() == [0, 0]
+    assert next(batches)[0].tolist() == [1, 1]
+
+
+def test_a_batch_is_nobody_else_s_memory():
+    first, second = gathering(DataLoader(TensorDataset(torch.zeros(4)), 2))
+
+    first[0].add_(1)
+
+    assert second[0]._version == 0
+    assert second[0].untyped_storage().nbytes() == 2 * 4
+
+
+class Noting(torch.utils.data.Sampler):
+    """A sampler of its own kind, which decides from one index to the next."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __len__(self):
+        return 6
+
+    def __iter__(self):
+        for index in range(6):
+            self.asked += 1
+            yield index
+
+
+def test_a_sampler_of_ones_own_is_not_asked_ahead_of_time():
+    sampler = Noting()
+
+    next(iter(gathering(DataLoader(TensorDataset(torch.zeros(6)), 2, sampler=sampler))))
+
+    assert sampler.asked == 2
+
+
+def test_a_generator_of_ones_own_is_not_used_ahead_of_time():
+    def left_after_the_last_batch(wrap):
+        generator = torch.Generator().manual_seed(3)
+        loader = wrap(DataLoader(TensorDataset(torch.zeros(6)), 2, shuffle=True, generator=generator))
+        batches = iter(loader)
+        for _ in range(3):
+            next(batches)
+        return generator.get_state()
+
+    plain = left_after_the_last_batch(lambda loader: loader)
+
+    assert torch.equal(left_after_the_last_batch(gathering), plain)
+
+
 def test_tensors_exchanged_between_epochs_are_seen():
     dataset = TensorDataset(torch.zeros(4))
     loader = gathering(DataLoader(dataset, 2))

@@ -213,6 +213,33 @@ def test_a_step_trigger_waits_for_the_validation_that_logs_its_key(tmp_path):
     assert kept == ["step=2-val_loss=5.ckpt", "step=4-val_loss=4.ckpt"]
 
 
+@pytest.mark.parametrize(
+    ("interval", "kept"),
+    [
+        (timedelta(0), ["step=4-val_loss=4.ckpt", "step=8-val_loss=8.ckpt"]),  # a new value is about to come
+        (3, ["step=4-val_loss=1.ckpt", "step=8-val_loss=2.ckpt"]),  # none comes before that of the next epoch
+    ],
+    ids=str,
+)
+def test_at_the_end_of_an_epoch_a_save_waits_for_a_validation_that_comes_and_for_no_other(tmp_path, interval, kept):
+    callback = ModelCheckpoint(
+        tmp_path, monitor="val_loss", every_n_train_steps=4, save_top_k=-1, filename="{step}-{val_loss:.0f}"
+    )
+    module = Scripted(range(1, 9), batches=4)
+
+    found = fit(callback, module, root=tmp_path, max_epochs=2, val_check_interval=interval)
+
+    assert found == kept
+
+
+def test_a_save_does_not_wait_for_a_clock_that_will_not_strike(tmp_path):
+    callback = ModelCheckpoint(tmp_path, monitor="train_loss", every_n_train_steps=2, save_top_k=-1, filename="{step}")
+
+    kept = fit(callback, root=tmp_path, max_epochs=2, val_check_interval=timedelta(days=1))
+
+    assert kept == ["step=2.ckpt", "step=4.ckpt"]
+
+
 def test_validating_within_an_epoch_moves_the_save_behind_each_validation(tmp_path):
     callback = ModelCheckpoint(dirpath=tmp_path, monitor="val_loss", save_top_k=-1, filename="{step}-{val_loss:.0f}")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from leyden.callbacks.backbone_finetuning import BackboneFinetuning
     from leyden.callbacks.base_finetuning import BaseFinetuning
     from leyden.callbacks.base_prediction_writer import BasePredictionWriter
+    from leyden.callbacks.batch_size_finder import BatchSizeFinder
     from leyden.callbacks.default_progress_bar import default_progress_bar
     from leyden.callbacks.device_stats_monitor import DeviceStatsMonitor
     from leyden.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
@@ -42,6 +43,7 @@ _HOMES = {
     "BackboneFinetuning": "backbone_finetuning",
     "BaseFinetuning": "base_finetuning",
     "BasePredictionWriter": "base_prediction_writer",
+    "BatchSizeFinder": "batch_size_finder",
     "DeviceStatsMonitor": "device_stats_monitor",
     "EMAWeightAveraging": "ema_weight_averaging",
     "EarlyStopping": "early_stopping",
@@ -72,6 +74,7 @@ __all__ = [
     "BackboneFinetuning",
     "BaseFinetuning",
     "BasePredictionWriter",
+    "BatchSizeFinder",
     "Callback",
     "Checkpoint",
     "DeviceStatsMonitor",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from leyden.callback import Callback
@@ -11,6 +12,24 @@ from leyden.errors import ConfigurationError
 if TYPE_CHECKING:
     from leyden.module import LightningModule
     from leyden.trainer import Trainer
+
+
+class WriteInterval(StrEnum):
+    """When predictions are written."""
+
+    BATCH = "batch"
+    EPOCH = "epoch"
+    BATCH_AND_EPOCH = "batch_and_epoch"
+
+    @property
+    def on_batch(self) -> bool:
+        """Whether after every batch."""
+        return self is not WriteInterval.EPOCH
+
+    @property
+    def on_epoch(self) -> bool:
+        """Whether at the end."""
+        return self is not WriteInterval.BATCH
 
 
 class BasePredictionWriter(Callback):
@@ -32,13 +51,13 @@ class BasePredictionWriter(Callback):
     reads_batch_indices = True
 
     def __init__(self, write_interval: Literal["batch", "epoch", "batch_and_epoch"] = "batch") -> None:
-        if write_interval not in ("batch", "epoch", "batch_and_epoch"):
+        if write_interval not in list(WriteInterval):
             raise ConfigurationError(
                 f"{type(self).__name__}(write_interval={write_interval!r}) is unknown. "
                 "Expected 'batch', 'epoch' or 'batch_and_epoch'."
             )
-        self.interval = write_interval
-        self.reads_predictions = write_interval != "batch"
+        self.interval = WriteInterval(write_interval)
+        self.reads_predictions = self.interval.on_epoch
 
     def write_on_batch_end(
         self,
@@ -88,12 +107,12 @@ class BasePredictionWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Write the batch, if that is the interval."""
-        if self.interval != "epoch":
+        if self.interval.on_batch:
             indices = trainer.predict_loop.current_batch_indices
             self.write_on_batch_end(trainer, pl_module, outputs, indices, batch, batch_idx, dataloader_idx)
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write everything, if that is the interval."""
-        if self.interval != "batch":
+        if self.interval.on_epoch:
             found = trainer.predict_loop
             self.write_on_epoch_end(trainer, pl_module, found.predictions, found.epoch_batch_indices)

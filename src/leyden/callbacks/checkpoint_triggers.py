@@ -88,11 +88,8 @@ def saves_at_train_epoch_end(trainer: Trainer, explicit: bool | None) -> bool:
 
 
 def validation_follows(trainer: Trainer) -> bool:
-    """Whether this is the last batch of an epoch that ends with a validation.
+    """Whether this is the last batch of an epoch, and a validation comes right after it.
 
     A monitored value is then about to be replaced: better to wait for the new one.
     """
-    if not (trainer.is_last_batch and trainer.enable_validation and sum(trainer.num_val_batches) > 0):
-        return False
-    every = trainer.check_val_every_n_epoch
-    return every is None or (trainer.current_epoch + 1) % every == 0
+    return trainer.is_last_batch and trainer.validation_due

@@ -1,9 +1,9 @@
 """A progress bar on a terminal, drawn by rich, from the training thread, by the clock.
 
-There is no thread that redraws in the background and none to wait for. At the end of a
-batch the bar looks at the clock; about ten times a second at most it reads the metrics,
-which waits for the device, and draws. Should drawing be slow, it happens less often: a
-hundredth of the time is the most it may take, down to one picture a second.
+There is no thread that redraws in the background and none to wait for. At the ends of
+batches and epochs the bar looks at the clock; about ten times a second at most it reads the
+metrics, which waits for the device, and draws. Should drawing be slow, it happens less
+often: half a hundredth of the time is the most it may take, down to one picture a second.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from leyden.callbacks.progress_bar import ProgressBar, epoch_title
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, ProgressColumn, TaskID
 
     from leyden.module import LightningModule
     from leyden.trainer import Trainer
 
-_SHORTEST, _LONGEST, _SHARE = 0.1, 1.0, 0.01  # seconds between pictures; share of the time spent on drawing
+_SHORTEST, _LONGEST, _SHARE = 0.1, 1.0, 0.005  # seconds between pictures; share of the time spent on drawing
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,14 @@ class RichProgressBar(ProgressBar):
         self._draw("train", self._trained, self._metrics(trainer, pl_module))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the last picture of the epoch."""
-        if self.progress is not None:
+        """Draw the last picture of the epoch, if it is to stay on the screen or it is time to."""
+        if self.progress is not None and (self._leave or time.monotonic() >= self._due):
             self._draw("train", self._trained, self._metrics(trainer, pl_module))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the last picture on the screen."""
+        if self.progress is not None:
+            self._draw("train", self._trained, self._metrics(trainer, pl_module))
         self._close()
 
     # --- evaluation ------------------------------------------------------------------------------
@@ -192,9 +195,11 @@ class RichProgressBar(ProgressBar):
         Tasks carry the fields ``count``, ``time``, ``speed`` and ``metrics``, all texts.
         """
         from rich.progress import BarColumn, TextColumn
+        from rich.table import Column
 
         theme = self.theme
         bar = BarColumn(
+            bar_width=max(5, min(40, self._console().width - 110)),
             complete_style=theme.progress_bar,
             finished_style=theme.progress_bar_finished,
             pulse_style=theme.progress_bar_pulse,
@@ -203,18 +208,22 @@ class RichProgressBar(ProgressBar):
             "count": theme.batch_progress,
             "time": theme.time,
             "speed": theme.processing_speed,
-            "metrics": theme.metrics,
         }
         texts = [TextColumn(f"{{task.fields[{name}]}}", style=style, markup=False) for name, style in fields.items()]
-        return [TextColumn("{task.description}", style=theme.description, markup=False), bar, *texts]
+        wraps = Column()  # where the line is too short, metrics go on in a second one
+        metrics = TextColumn("{task.fields[metrics]}", style=theme.metrics, markup=False, table_column=wraps)
+        return [TextColumn("{task.description}", style=theme.description, markup=False), bar, *texts, metrics]
+
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(**{"stderr": not sys.stdout.isatty(), **self._console_kwargs})
 
     def _open(self) -> Progress:
         """Start to draw on the terminal."""
-        from rich.console import Console
         from rich.progress import Progress
 
-        piped = not sys.stdout.isatty()
-        console = Console(**{"stderr": piped, **self._console_kwargs})
+        piped, console = not sys.stdout.isatty(), self._console()
         self.progress = Progress(
             *self.configure_columns(self.trainer),
             console=console,
@@ -236,11 +245,14 @@ class RichProgressBar(ProgressBar):
             return
         progress = self.progress or self._open()
         known = total if math.isfinite(total) else None
+        progress.disable = True  # rich would draw at once
         if name in self._tasks:
             progress.reset(self._tasks[name], total=known, description=title, **_fields(0, total))
         else:
             self._tasks[name] = progress.add_task(title, total=known, **_fields(0, total))
-        progress.refresh()
+        progress.disable = False
+        if time.monotonic() >= self._due:
+            progress.refresh()
 
     def _draw(self, name: str, completed: int, metrics: str = "") -> None:
         """Draw the bar called *name*, and settle when to draw again."""

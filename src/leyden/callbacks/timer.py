@@ -85,6 +85,10 @@ class Timer(Callback):
 
     # --- hooks -----------------------------------------------------------------------------
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """With no time left from the start, training does not begin."""
+        self._check(trainer)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; a run resumed with no time left ends before its first batch."""
         self._stopped = False

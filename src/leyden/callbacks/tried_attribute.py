@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,14 +25,33 @@ def holders(trainer: Trainer, name: str) -> list[Any]:
 
 def read(trainer: Trainer, name: str) -> Any:
     """Return the value that counts."""
-    holder = holders(trainer, name)[-1]
-    return holder[name] if isinstance(holder, MutableMapping) else getattr(holder, name)
+    return _get(holders(trainer, name)[-1], name)
 
 
 def write(trainer: Trainer, name: str, value: Any) -> None:
     """Set the attribute wherever it is."""
     for holder in holders(trainer, name):
-        if isinstance(holder, MutableMapping):
-            holder[name] = value
-        else:
-            setattr(holder, name, value)
+        _set(holder, name, value)
+
+
+@contextmanager
+def put_back_on_failure(trainer: Trainer, name: str) -> Iterator[None]:
+    """Give every holder of the attribute its own value back if the block is left by an exception."""
+    before = [(holder, _get(holder, name)) for holder in holders(trainer, name)]
+    try:
+        yield
+    except BaseException:
+        for holder, value in before:
+            _set(holder, name, value)
+        raise
+
+
+def _get(holder: Any, name: str) -> Any:
+    return holder[name] if isinstance(holder, MutableMapping) else getattr(holder, name)
+
+
+def _set(holder: Any, name: str, value: Any) -> None:
+    if isinstance(holder, MutableMapping):
+        holder[name] = value
+    else:
+        setattr(holder, name, value)

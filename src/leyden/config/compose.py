@@ -109,17 +109,19 @@ class Session:
         if mode is RunMode.RUN:
             sweeps = [override.input_line or "" for override in parsed if override.is_sweep_override()]
             problems += [Problem(line, several_values(line)) for line in sweeps]
-        base = self._base([line for line in overrides if self.chooses(line)])
+        chosen = [line for line in overrides if self.chooses(line)]
+        base = self._base(chosen)
         if base is not None:
             config = base.config.copy()
             with open_dict(config):
                 config.hydra = base.hydra
-            lines, more = review(parsed, config, self.groups, list(base.choices))
+            known = [*base.choices, *base.origins.groups()]
+            lines, more = review(parsed, config, self.groups, known, chosen)
             problems += more
         else:  # a group choice is wrong: the others cannot be judged before that is put right
             choices = [override for override in parsed if self.groups.has(override.key_or_group)]
             default = self._base([])
-            known = list(self.groups.names()) if default is None else list(default.choices)
+            known = list(self.groups.names()) if default is None else [*default.choices, *default.origins.groups()]
             lines, more = review(choices, OmegaConf.create(), self.groups, known)
             problems += more
         if problems:

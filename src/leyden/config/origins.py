@@ -47,6 +47,14 @@ class Origins:
         mine, its = self._last(path), self._last(other)
         return mine is not None and its is not None and mine[0] < its[0]
 
+    def groups(self) -> list[str]:
+        """Return the groups that options were taken from by configs outside of them, be it one option or several.
+
+        Hydra's own record of choices leaves out ``callbacks: [default, early_stopping]``.
+        """
+        pairs = ((_group(default.config_path), _group(default.parent or "")) for default in self._defaults())
+        return list(dict.fromkeys(group for group, parent in pairs if group not in ("", parent)))
+
     def _last(self, path: str) -> tuple[int, str] | None:
         """Return the last config that sets *path*, with its place in the defaults list."""
         for place, default in reversed(list(enumerate(self._defaults()))):
@@ -75,6 +83,10 @@ class Origins:
         except (OmegaConfBaseException, OSError):
             return None
         return content if OmegaConf.is_dict(content) else None
+
+
+def _group(config_path: str) -> str:
+    return config_path.rpartition("/")[0]
 
 
 def _source_of(loader: ConfigLoader, config_path: str) -> ConfigSource | None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Transformer
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -51,7 +51,11 @@ def _unreadable(line: str, error: HydraException) -> str:
 
 
 def review(
-    overrides: Sequence[Override], config: DictConfig, groups: Groups, choices: Sequence[str] = ()
+    overrides: Sequence[Override],
+    config: DictConfig,
+    groups: Groups,
+    choices: Sequence[str] = (),
+    composed: Sequence[str] = (),
 ) -> tuple[list[str], list[Problem]]:
     """Judge overrides against the config they are meant for.
 
@@ -60,6 +64,7 @@ def review(
         config: What is composed without those that set a value.
         groups: The groups that can be chosen from.
         choices: Groups that the config already chooses an option of.
+        composed: Choices that *config* was composed with: such groups can be chosen from.
 
     Returns:
         The overrides as lines, with a ``+`` before each key that *config* does not list
@@ -70,7 +75,8 @@ def review(
     for override in overrides:
         line = override.input_line or override.key_or_group
         if _is_choice(override, groups):
-            problems += _wrong_choice(override, line, groups, choices)
+            problems += _unknown_options(override, line, groups)
+            problems += () if line in composed else _wrong_choice(override, line, choices)
         elif not override.is_hydra_override() or OmegaConf.select(config, "hydra") is not None:
             problem = _wrong_value(override, line, config, groups)
             if problem is not None and _may_be_added(override, config):
@@ -89,21 +95,26 @@ def _value(override: Override) -> Any:
 
 
 def _wanted(override: Override) -> Iterator[str]:
-    """Yield every option that a choice asks for: one, a list, or the values of a sweep."""
+    """Yield every option that a choice asks for: one, a list, or those of a sweep's values."""
     if override.is_sweep_override():
-        yield from override.sweep_string_iterator() if override.is_discrete_sweep() else ()
-        return
-    value = override.value()
-    yield from (str(item) for item in (value if isinstance(value, list) else [value]) if item is not None)
+        found = override.sweep_iterator(Transformer.identity) if override.is_discrete_sweep() else ()
+        values: list[Any] = list(found)
+    else:
+        values = [override.value()]
+    for value in values:
+        yield from (str(item) for item in (value if isinstance(value, list) else [value]) if item is not None)
 
 
-def _wrong_choice(override: Override, line: str, groups: Groups, choices: Sequence[str]) -> Iterator[Problem]:
+def _unknown_options(override: Override, line: str, groups: Groups) -> Iterator[Problem]:
     group = override.key_or_group
     options = groups.options(group)
     for option in _wanted(override):
         if option.removesuffix(".yaml") not in options and "/" not in option:
             hint = did_you_mean(option, options, "Its options are")
             yield Problem(line, f"the group {group!r} has no option {option!r}. {hint}")
+
+
+def _wrong_choice(override: Override, line: str, choices: Sequence[str]) -> Iterator[Problem]:
     key = override.get_key_element().lstrip("+~")  # with its package, if one was given
     if override.is_add() and key in choices:
         yield Problem(line, f"the group {key!r} is chosen from already. Leave out the '+': {line[1:]}")

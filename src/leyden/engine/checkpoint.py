@@ -12,6 +12,8 @@ A checkpoint is the collection of the states of everything that changes, in Ligh
 | ``hyper_parameters``, ``hparams_name``, ``datamodule_...`` | constructor arguments |
 | ``leyden`` | what Lightning does not keep, see `_place` |
 
+Objects among the hyper-parameters are sealed: see `leyden.plain`.
+
 So either library goes on from the other's files, and ours from its own bit for bit. A checkpoint
 consists of plain types and tensors, so that ``torch.load(weights_only=True)`` reads it and loading
 executes nothing. It is written beside its place, flushed, and renamed.
@@ -32,7 +34,8 @@ from leyden.callback import Callback
 from leyden.engine import lightning_format
 from leyden.engine.hooks import is_overridden
 from leyden.errors import CheckpointError, ConfigurationError
-from leyden.loading import containers, load_weights, plain
+from leyden.loading import containers, load_weights
+from leyden.plain import storable
 from leyden.progress import Progress
 from leyden.warnings import log
 
@@ -83,9 +86,10 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         if state := trainer.precision_plugin.state_dict():
             checkpoint[type(trainer.precision_plugin).__qualname__] = state
         checkpoint["leyden"] |= _place(trainer, position)
-    for owner, prefix in ((module, ""), (datamodule, "datamodule_")):
-        if owner is not None and owner.hparams:
-            checkpoint[f"{prefix}hyper_parameters"] = plain(owner.hparams, f"{type(owner).__name__}.hparams")
+    owners = [(owner, prefix) for owner, prefix in ((module, ""), (datamodule, "datamodule_")) if owner is not None]
+    for owner, prefix in owners:
+        if owner.hparams:
+            checkpoint[f"{prefix}hyper_parameters"] = dict(owner.hparams)
             checkpoint[f"{prefix}hparams_name"] = owner._hparams_name
             checkpoint["leyden"][f"{prefix}containers"] = containers(owner.hparams)
     if datamodule is not None and (state := datamodule.state_dict()):
@@ -94,6 +98,9 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         for callback in trainer.callbacks:
             callback.on_save_checkpoint(trainer, module, checkpoint)
     module.on_save_checkpoint(checkpoint)
+    for owner, prefix in owners:  # behind the hooks, which see the values themselves
+        if (key := f"{prefix}hyper_parameters") in checkpoint:
+            checkpoint[key] = storable(checkpoint[key], f"{type(owner).__name__}.hparams")
     trainer._metrics.hook = hook
     return checkpoint
 

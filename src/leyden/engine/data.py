@@ -1,4 +1,4 @@
-"""Where batches come from: whose loader, how many batches, on which device, from which position.
+"""Where batches come from: whose loader, how many batches, from which position.
 
 The position inside an epoch is part of a checkpoint. It is the number of batches taken
 and the state of the generators from before the loader's iterator was made; a resumed run
@@ -11,9 +11,9 @@ loaders, each of them is followed for itself: see `leyden.engine.position`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, SequentialSampler
@@ -26,15 +26,9 @@ from leyden.engine.hooks import is_overridden
 from leyden.engine.position import END, Followed, StatefulLoader, announce_epoch, generators, unfetched
 from leyden.errors import CheckpointError, ConfigurationError
 from leyden.module import LightningModule
-from leyden.precision import Precision
-from leyden.tree import move
 from leyden.warnings import warn_once
 
-if TYPE_CHECKING:
-    from leyden.metrics import Metrics
-
 INFINITE = float("inf")
-Transfer = Callable[[Any, int], Any]
 
 
 class Source(NamedTuple):
@@ -267,41 +261,3 @@ class TrainLoader:
         """Take back what `state_dict` returned."""
         self._before, self._own = state.get("before", {}), state.get("own")
         self._resumed = state.get("loaders", [])
-
-
-def transfer_function(
-    module: LightningModule,
-    datamodule: LightningDataModule | None,
-    device: torch.device,
-    precision: Precision,
-    metrics: Metrics,
-) -> Transfer | None:
-    """Return what brings a batch to *device*, or None where nothing is to be done.
-
-    The data module's version of a transfer hook wins over the module's.
-    """
-
-    def own(name: str) -> Callable[..., Any] | None:
-        if datamodule is not None and is_overridden(datamodule, name, LightningDataModule):
-            return getattr(datamodule, name)  # type: ignore[no-any-return]
-        return getattr(module, name) if is_overridden(module, name, LightningModule) else None
-
-    before, custom, after = (
-        own(name) for name in ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
-    )
-    converts = type(precision).convert_input is not Precision.convert_input
-    hooked = before is not None or custom is not None or after is not None
-    if not hooked and not converts and device.type == "cpu":
-        return None
-
-    def transfer(batch: Any, loader: int) -> Any:
-        if hooked:
-            metrics.hook = "transfer_batch_to_device"
-        if converts:
-            batch = precision.convert_input(batch)
-        if before is not None:
-            batch = before(batch, loader)
-        batch = move(batch, device) if custom is None else custom(batch, device, loader)
-        return batch if after is None else after(batch, loader)
-
-    return transfer

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from leyden.engine.data import INFINITE, Source, announce, batches_of
 from leyden.engine.rows import write_row
-from leyden.engine.session import evaluating, takes, takes_index
+from leyden.engine.session import evaluating, in_precision, step_of, takes, takes_index
 from leyden.errors import ConfigurationError, Interrupted
 from leyden.metrics import Gathered
 
@@ -30,7 +30,7 @@ _LOADER = {"validation": "val", "test": "test"}
 
 def evaluate(session: Session, kind: Kind, limit: float = INFINITE) -> list[dict[str, Tensor]]:
     """Run one evaluation, of at most *limit* batches a loader; returns the metrics, one dict for each loader."""
-    sources = [Source(loader, min(count, limit)) for loader, count in session.loaders.get(_LOADER[kind])]
+    sources = _sources(session, kind, limit)
     if not any(source.batches for source in sources):
         return []
     metrics, progress, hooks, trainer = session.metrics, session.progress, session.hooks, session.trainer
@@ -44,6 +44,7 @@ def evaluate(session: Session, kind: Kind, limit: float = INFINITE) -> list[dict
     step = _step(session, kind, len(sources))
     with trainer._in_stage(kind), evaluating(session.module, kind, hooks, grad):
         hooks.call(f"on_{kind}_start")
+        sources = _sources(session, kind, limit)  # a callback may have changed the batch size
         hooks.call(f"on_{kind}_epoch_start")
         run_batches(session, kind, sources, step)
         metrics.loader = None
@@ -61,6 +62,10 @@ def evaluate(session: Session, kind: Kind, limit: float = INFINITE) -> list[dict
     return returned
 
 
+def _sources(session: Session, kind: Kind, limit: float) -> list[Source]:
+    return [Source(loader, min(count, limit)) for loader, count in session.loaders.get(_LOADER[kind])]
+
+
 def run_batches(session: Session, kind: Kind, sources: list[Source], step: Callable[..., Any]) -> None:
     """Run the steps of an evaluation."""
     hooks, metrics = session.hooks, session.metrics
@@ -72,8 +77,7 @@ def run_batches(session: Session, kind: Kind, sources: list[Source], step: Calla
         if heard_start:
             hooks.call(start, batch, batch_idx, *which)
         metrics.hook = name
-        with session.precision.forward_context():
-            output = step(batch, batch_idx, loader_idx)
+        output = step(batch, batch_idx, loader_idx)
         session.progress.evaluated[kind] = session.progress.evaluated.get(kind, 0) + 1
         if heard_end:
             hooks.call(end, output, batch, batch_idx, *which)
@@ -113,10 +117,9 @@ def _write_step_row(session: Session, kind: Kind, loader: int | None) -> None:
 
 def _step(session: Session, kind: Kind, loaders: int) -> Callable[[Any, int, int], Any]:
     """Return the step as a function of batch, batch index and loader index."""
-    step: Callable[..., Any] = getattr(session.module, f"{kind}_step")
-    if session.profiler is not None:
-        step = session.profiler.timed(f"[{type(session.module).__name__}] {kind}_step", step)
-    return bind_step(step, f"{type(session.module).__name__}.{kind}_step", loaders)
+    step = step_of(session.trainer, f"{kind}_step")
+    bound = bind_step(step, f"{type(session.module).__name__}.{kind}_step", loaders)
+    return in_precision(session.precision, bound)
 
 
 def bind_step(step: Callable[..., Any], name: str, loaders: int) -> Callable[[Any, int, int], Any]:

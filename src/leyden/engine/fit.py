@@ -26,6 +26,7 @@ from leyden.engine.evaluate import evaluate
 from leyden.engine.optimization import step_schedulers
 from leyden.engine.rows import write_row
 from leyden.engine.step import forward_step
+from leyden.engine.transfer import prefetch
 from leyden.errors import ConfigurationError, Interrupted
 from leyden.warnings import log, warn_once
 
@@ -87,6 +88,9 @@ def batches(session: Session) -> Iterator[tuple[int, Any]]:
     fetched = loader.epoch(progress.epochs, progress.batch)
     if session.profiler is not None:
         fetched = session.profiler.timed_items("train_dataloader_next", fetched)
+    ahead = prefetch(loader.loader, session.strategy.root_device, session.transfer_hooks)
+    if ahead is not None:
+        fetched = ahead(fetched)
     for batch_idx, batch, last in fetched:
         progress.last, progress.fetched = last, batch_idx + 1
         if transfer is not None:
@@ -123,6 +127,8 @@ def after_batch(session: Session) -> None:
     progress, metrics, trainer = session.progress, session.metrics, session.trainer
     ended = progress.pending == 0
     if progress.place == "TRAINED":
+        if trainer.max_time is not None:
+            look_at_clock(session)
         if ended and trainer.loggers and _row_due(session):
             write_row(session, metrics.training.gather(per_step=True).log, flush=False)
         progress.place = "LOGGED"
@@ -200,8 +206,6 @@ def finished(session: Session) -> bool:
 def ends_epoch(session: Session) -> bool:
     """Whether the rest of the epoch is to be left out."""
     progress, trainer = session.progress, session.trainer
-    if trainer.max_time is not None and trainer._elapsed() >= trainer.max_time.total_seconds():
-        progress.should_stop = True
     if _reached(progress.updates, trainer.max_steps):
         return True
     if not progress.should_stop:
@@ -213,6 +217,14 @@ def ends_epoch(session: Session) -> bool:
         "training goes on until they are."
     )
     return False
+
+
+def look_at_clock(session: Session) -> None:
+    """Ask for a stop if ``max_time`` is up."""
+    progress, trainer = session.progress, session.trainer
+    up = trainer.max_time is not None and trainer._elapsed() >= trainer.max_time.total_seconds()
+    if up and not progress.should_stop:
+        progress.should_stop = progress.timed_out = True
 
 
 def _resumes_within_an_epoch(session: Session) -> bool:
@@ -235,9 +247,11 @@ def _row_due(session: Session) -> bool:
 
 def validation_due(session: Session) -> bool:
     """Whether a validation follows this batch."""
+    return _validation_is_next(session) and session.trainer.enable_validation
+
+
+def _validation_is_next(session: Session) -> bool:
     progress, trainer = session.progress, session.trainer
-    if not trainer.enable_validation:
-        return False
     every = trainer.check_val_every_n_epoch
     if every is not None and (progress.epochs + 1) % every:
         return False
@@ -307,6 +321,9 @@ def start(session: Session) -> bool:
     if trainer.enable_validation and not session.loaders.known("val"):
         session.loaders.get("val")
     session.metrics.active = session.metrics.training
+    if progress.timed_out:  # the limit may have been raised since
+        progress.should_stop = progress.timed_out = False
+    look_at_clock(session)
     if not _resumes_within_an_epoch(session) and finished(session):
         return False
     session.hooks.call("on_train_start")

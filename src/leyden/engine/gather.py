@@ -8,16 +8,30 @@ the same random numbers, come from one indexing operation per tensor:
 
 Only the plain case is exchanged, where nobody can tell the difference: the default collate
 function, no workers, and data sets whose very type is `TensorDataset`, or `Subset` of one.
+Torch's own samplers are asked for the indices of several batches ahead; the tensors
+themselves are read batch by batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    TensorDataset,
+    default_collate,
+)
+
+AHEAD = 32  # batches whose indices are turned into one tensor
 
 
 class Rows(Dataset[list[Tensor]]):
@@ -41,10 +55,31 @@ class Rows(Dataset[list[Tensor]]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[Tensor]:
         """Return the samples at *indices* as tensors of shape ``(B, *)``, as the default collate function does."""
-        index = torch.as_tensor(indices, dtype=torch.int64)
+        return self.at(torch.as_tensor(indices, dtype=torch.int64))
+
+    def at(self, index: Tensor) -> list[Tensor]:
+        """Return the samples at *index*, shape ``(B,)``, as tensors of shape ``(B, *)``."""
         if self.chosen is not None:
             index = self.chosen[index]
         return [tensor.index_select(0, index) for tensor in self.source.tensors]
+
+
+class RowsLoader(DataLoader[list[Tensor]]):
+    """A loader of `Rows` without what torch's own iterator does around each batch."""
+
+    def __iter__(self) -> Any:
+        """Return the batches of one epoch."""
+        iterator = super().__iter__()  # draws from the generators what a loader draws
+        if type(self.batch_sampler) is not BatchSampler or self.pin_memory:
+            return iterator
+        return self._batches(iter(self.batch_sampler), AHEAD if _is_predictable(self.batch_sampler.sampler) else 1)
+
+    def _batches(self, indices: Iterator[list[int]], ahead: int) -> Iterator[list[Tensor]]:
+        rows: Any = self.dataset
+        while block := list(islice(indices, ahead)):
+            flat = torch.as_tensor(list(chain.from_iterable(block)), dtype=torch.int64)
+            for index in torch.split(flat, [len(each) for each in block]):
+                yield rows.at(index)
 
 
 def gathering(loader: Any) -> Any:
@@ -52,13 +87,20 @@ def gathering(loader: Any) -> Any:
     rows = _rows(loader.dataset) if _is_plain(loader) else None
     if rows is None:
         return loader
-    return DataLoader(
+    return RowsLoader(
         rows,
         batch_sampler=loader.batch_sampler,
         collate_fn=_whole,
         pin_memory=loader.pin_memory,
         generator=loader.generator,
     )
+
+
+def _is_predictable(sampler: Any) -> bool:
+    """Whether nobody can tell that *sampler* is asked early: its order is fixed once the first index is drawn."""
+    if type(sampler) is RandomSampler:
+        return sampler.generator is None and not sampler.replacement
+    return type(sampler) is SequentialSampler
 
 
 def _is_plain(loader: Any) -> bool:

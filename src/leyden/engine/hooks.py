@@ -11,6 +11,7 @@ A method that looks like a hook but is none would be dead code; it is refused he
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -68,9 +69,11 @@ REMOVED = {
     "on_val_dataloader": "Use setup, or on_validation_start.",
     "on_test_dataloader": "Use setup, or on_test_start.",
     "on_configure_sharded_model": "Use setup.",
+    "configure_sharded_model": "Rename it to configure_model.",
     "on_before_accelerator_backend_setup": "Use setup.",
     "tbptt_split_batch": "Use manual optimisation (self.automatic_optimization = False) for truncated backpropagation.",
 }
+_STEPS = "training_step validation_step test_step predict_step".split()
 _REMOVED_CALLBACK = {name: remedy for name, remedy in REMOVED.items() if name.startswith("on_")}
 
 
@@ -143,12 +146,12 @@ class Hooks:
 
         The module comes last; what callbacks return means nothing.
         """
-        result = None
         calls = self._table[name]
-        if calls:
-            self._metrics.hook = name
-            for hook in calls:
-                result = hook(*args)
+        if not calls:
+            return None
+        self._metrics.hook, result = name, None
+        for hook in calls:
+            result = hook(*args)
         return result if name in self._answering else None
 
     def call_epoch_end(self, before_monitoring: Callable[[], None]) -> None:
@@ -176,6 +179,8 @@ def check_names(owner: Callback | LightningModule) -> None:
     contract, removed = (
         (LightningModule, REMOVED) if isinstance(owner, LightningModule) else (Callback, _REMOVED_CALLBACK)
     )
+    if isinstance(owner, LightningModule):
+        _refuse_iterators(owner)
     known = [name for name in (*MODULE_HOOKS, *CALLBACK_HOOKS, *_OTHER_NAMES) if hasattr(contract, name)]
     for name in dir(type(owner)):
         if hasattr(contract, name) or not callable(getattr(type(owner), name, None)):
@@ -191,6 +196,17 @@ def check_names(owner: Callback | LightningModule) -> None:
                 f"{type(owner).__name__}.{name} is not a hook, so it would never be called.{_place(owner, name)}\n"
                 f"  Did you mean {close[0]!r}?\n"
                 "  If it is a method of your own, rename it without the 'on_' prefix."
+            )
+
+
+def _refuse_iterators(module: LightningModule) -> None:
+    """Refuse steps that want to fetch their batches themselves."""
+    for name in _STEPS:
+        if "dataloader_iter" in inspect.signature(getattr(module, name)).parameters:
+            raise ConfigurationError(
+                f"{type(module).__name__}.{name} takes dataloader_iter, to fetch its batches itself, which is not "
+                f"supported.{_place(module, name)}\n"
+                f"  Write {name}(self, batch, batch_idx): every step is given its batch."
             )
 
 

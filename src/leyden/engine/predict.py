@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from leyden.engine.batch_indices import noting
 from leyden.engine.evaluate import bind_step, evaluation_batches
-from leyden.engine.session import evaluating
+from leyden.engine.session import evaluating, in_precision, step_of
 from leyden.tree import move
 
 if TYPE_CHECKING:
@@ -57,16 +56,16 @@ def predict(session: Session, keep: bool = True) -> list[Any]:
     loop = trainer.predict_loop = PredictLoop(len(sources))
     if not any(source.batches for source in sources):
         return []
-    step: Callable[..., Any] = session.module.predict_step
-    if session.profiler is not None:
-        step = session.profiler.timed(f"[{type(session.module).__name__}] predict_step", step)
+    step = step_of(trainer, "predict_step")
     step = bind_step(step, f"{type(session.module).__name__}.predict_step", len(sources))
+    step = in_precision(session.precision, step)
     collects = any(callback.reads_predictions for callback in trainer.callbacks)
     reads_indices = any(callback.reads_batch_indices for callback in trainer.callbacks)
-    noted = [noting(source) if reads_indices else (source, None) for source in sources]
     grad = torch.inference_mode() if trainer.inference_mode else torch.no_grad()
     with trainer._in_stage("predict"), evaluating(session.module, "predict", hooks, grad):
         hooks.call("on_predict_start")
+        sources = session.loaders.get("predict")  # a callback may have changed the batch size
+        noted = [noting(source) if reads_indices else (source, None) for source in sources]
         hooks.call("on_predict_epoch_start")
         for loader_idx, batch_idx, batch in evaluation_batches(session, [source for source, _ in noted]):
             ahead = noted[loader_idx][1]
@@ -76,8 +75,7 @@ def predict(session: Session, keep: bool = True) -> list[Any]:
             which = (loader_idx,) if len(sources) > 1 else ()
             hooks.call("on_predict_batch_start", batch, batch_idx, *which)
             metrics.hook = "predict_step"
-            with session.precision.forward_context():
-                output = step(batch, batch_idx, loader_idx)
+            output = step(batch, batch_idx, loader_idx)
             hooks.call("on_predict_batch_end", output, batch, batch_idx, *which)
             metrics.batch = None
             if keep or collects:

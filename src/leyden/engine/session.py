@@ -22,10 +22,12 @@ from torch.optim import Optimizer
 from leyden.callback import Callback
 from leyden.combined_loader import CombinedLoader
 from leyden.datamodule import LightningDataModule
-from leyden.engine.data import Source, TrainLoader, Transfer, request, sources, training_source, transfer_function
+from leyden.engine.compiled import compiled
+from leyden.engine.data import Source, TrainLoader, request, sources, training_source
 from leyden.engine.hooks import Hooks, check_names, is_overridden
 from leyden.engine.optimization import Optimization, SchedulerConfig
 from leyden.engine.signals import StopFlag
+from leyden.engine.transfer import Transfer, TransferHook, transfer_function, transfer_hooks
 from leyden.errors import ConfigurationError
 from leyden.metrics import Metrics
 from leyden.module import LightningModule
@@ -58,13 +60,13 @@ class Session:
         stop: Whether a signal asked to stop.
         loaders: Where batches come from.
         transfer: Brings a batch to the device; None where nothing is to be done.
+        transfer_hooks: What the user has overridden of it.
         profiler: Times hooks and steps, when there is one.
         optimizers: In the order the module returned them.
         schedulers: Likewise; the trainer's own list, which a callback may change.
         frequencies: How many batches in a row each of several optimizers takes; empty for all each time.
-        forward: ``training_step``, as the strategy wraps it.
+        forward: ``training_step`` of batch and index, as strategy and precision wrap it.
         backward: Differentiates a loss: torch's own method, unless the module overrides it.
-        takes_index: Whether ``training_step`` takes the index of the batch.
         step: Runs one batch: one of the functions in `leyden.engine.step`.
     """
 
@@ -80,13 +82,13 @@ class Session:
     stop: StopFlag
     loaders: Loaders
     transfer: Transfer | None
+    transfer_hooks: list[TransferHook]
     profiler: Profiler | None = None
     optimizers: tuple[Optimizer, ...] = ()
     schedulers: list[SchedulerConfig] = field(default_factory=list)
     frequencies: tuple[int, ...] = ()
     forward: Callable[..., Any] = LightningModule.training_step
     backward: Callable[..., Any] = Tensor.backward
-    takes_index: bool = True
     step: Callable[..., Any] = LightningModule.training_step
 
 
@@ -121,6 +123,10 @@ class Loaders:
         if self._given.get(name) is not None or is_overridden(self._module, name, LightningModule):
             return True
         return self._datamodule is not None and is_overridden(self._datamodule, name, LightningDataModule)
+
+    def given(self, kind: str) -> bool:
+        """Whether loaders of *kind* were passed to the trainer, in the place of a hook."""
+        return self._given.get(f"{kind}_dataloader") is not None
 
     def get(self, kind: str) -> list[Source]:
         """Return the loaders of *kind* with their numbers of batches; empty where there are none."""
@@ -205,6 +211,34 @@ def takes_index(step: Callable[..., Any]) -> bool:
     return starred or "batch_idx" in (each.name for each in parameters) or len(positional) >= 2
 
 
+def step_of(trainer: Trainer, name: str) -> Callable[..., Any]:
+    """Return the step called *name*, compiled, timed and synchronised as the trainer is told to."""
+    module = trainer.lightning_module
+    step = compiled(module, getattr(module, name), trainer._compiler)
+    if name == "training_step":
+        step = trainer.strategy.wrap(step, module)
+    if trainer.profiler.measures:
+        step = trainer.profiler.timed(f"[{type(module).__name__}] {name}", step)
+    return step
+
+
+def in_precision(precision: Precision, step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *step* surrounded by the context of *precision*, where it has one."""
+    if not is_overridden(precision, "forward_context", Precision):
+        return step
+
+    def surrounded(*args: Any, **kwargs: Any) -> Any:
+        with precision.forward_context():
+            return step(*args, **kwargs)
+
+    return surrounded
+
+
+def _first(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Adapt a step that wants nothing but the batch."""
+    return lambda batch, batch_idx, **kwargs: step(batch, **kwargs)
+
+
 def takes(step: Callable[..., Any], name: str) -> bool:
     """Whether a step has a parameter called *name*."""
     parameters = inspect.signature(step).parameters
@@ -284,6 +318,7 @@ def open_session(trainer: Trainer, stage: Stage, loaders: Loaders, optimization:
     """Resolve everything a loop would otherwise look up on every step."""
     module, datamodule = trainer.lightning_module, trainer.datamodule
     profiler = trainer.profiler if trainer.profiler.measures else None
+    on_the_way = transfer_hooks(module, datamodule)
     hooks = Hooks(trainer, module, trainer.callbacks, trainer._metrics, profiler)
     common: dict[str, Any] = {
         "stage": stage,
@@ -299,26 +334,25 @@ def open_session(trainer: Trainer, stage: Stage, loaders: Loaders, optimization:
         "loaders": loaders,
         "profiler": profiler,
         "transfer": transfer_function(
-            module, datamodule, trainer.strategy.root_device, trainer.precision_plugin, trainer._metrics
+            on_the_way, trainer.strategy.root_device, trainer.precision_plugin, trainer._metrics
         ),
+        "transfer_hooks": on_the_way,
     }
     if optimization is None:
         return Session(**common)
     from leyden.engine.step import choose_step
 
     step = choose_step(module, optimization)
-    forward = trainer.strategy.wrap(module.training_step, module)
+    forward = step_of(trainer, "training_step")
     if profiler is not None:
         step = profiler.timed("run_training_batch", step)
-        forward = profiler.timed(f"[{type(module).__name__}] training_step", forward)
     return Session(
         **common,
         optimizers=optimization.optimizers,
         schedulers=optimization.schedulers,
         frequencies=optimization.frequencies,
-        forward=forward,
+        forward=in_precision(trainer.precision_plugin, forward if takes_index(forward) else _first(forward)),
         backward=module.backward if is_overridden(module, "backward", LightningModule) else Tensor.backward,
-        takes_index=takes_index(module.training_step),
         step=step,
     )
 

@@ -17,14 +17,15 @@ import torch
 from leyden import rng
 from leyden.datamodule import LightningDataModule
 from leyden.engine import checkpoint as checkpoints
+from leyden.engine.compiled import compiler_of, unwrapped
 from leyden.engine.evaluate import evaluate
 from leyden.engine.hooks import is_overridden
 from leyden.engine.optimization import parse, use_fused
 from leyden.engine.predict import predict
 from leyden.engine.session import LOADER_HOOK, Loaders, Session, Stage, attached, merge_callbacks, open_session, prepare
 from leyden.errors import ConfigurationError, StageEnded
-from leyden.loading import plain, read
 from leyden.module import LightningModule
+from leyden.plain import plain
 from leyden.state import RunningStage, TrainerFn, TrainerStatus
 from leyden.warnings import warn_once
 
@@ -66,12 +67,17 @@ def opened(
     """
     stage: Stage = fn.value
     given, datamodule = _data_module_in_place_of_loader(given, datamodule)
+    model, compiler = unwrapped(model)
     module, ckpt_path = _module_and_checkpoint(trainer, stage, model, ckpt_path)
     loaders = Loaders(trainer, module, datamodule, given)
     _check(trainer, stage, module, loaders)
-    checkpoint = read(ckpt_path, "cpu", weights_only) if ckpt_path is not None else None
+    checkpoint = (
+        trainer.strategy.load_checkpoint(ckpt_path, weights_only=weights_only) if ckpt_path is not None else None
+    )
 
     trainer._module, trainer.datamodule, trainer._loaders = module, datamodule, loaders
+    if model is not None:
+        trainer._compiler = compiler or compiler_of(trainer.compile_steps)
     vars(module)["_trainer"] = trainer  # configure_callbacks may ask it
     trainer.ckpt_path = os.fspath(ckpt_path) if ckpt_path is not None else None
     trainer.state.fn, trainer.state.stage, trainer.state.status = fn, _STAGE[fn], TrainerStatus.RUNNING
@@ -120,6 +126,7 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
         use_fused(optimization.optimizers)
     trainer._clips = is_overridden(module, "configure_gradient_clipping", LightningModule)
     session = trainer._session = open_session(trainer, stage, loaders, optimization)
+    trainer._progress.should_stop = False
     session.hooks.call("on_fit_start")
     _log_hyperparameters(trainer)
     if checkpoint is None:
@@ -138,7 +145,6 @@ def _begin(trainer: Trainer) -> None:
     """Forget the rest of an epoch that an earlier, broken-off fit left behind."""
     progress = trainer._progress
     progress.batch, progress.pending, progress.place, progress.last = 0, 0, "BATCH", False
-    progress.should_stop = False
     progress.validated = progress.seconds
     trainer._metrics.training.entries.clear()
 

@@ -30,6 +30,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from leyden import options
 from leyden.errors import ConfigurationError
 from leyden.lightning import names
 from leyden.lightning.absent import stand_in
@@ -113,6 +114,7 @@ def install() -> None:
                 "The aliases have to come first: start the program with `leyden lightning`, "
                 "or call leyden.lightning.install() before anything else."
             )
+    options.environment_prefix = "PL_TRAINER_"
     if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, AliasFinder())
     door = str(DOORWAY)

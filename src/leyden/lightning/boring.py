@@ -165,6 +165,26 @@ class BoringDataModule(LightningDataModule):
         return _loader(self.random_predict)
 
 
+class BoringDataModuleNoLen(LightningDataModule):
+    """Vectors of 32 numbers that nobody knows the number of: 512 to train on, fewer elsewhere."""
+
+    def train_dataloader(self) -> Any:
+        """512 vectors."""
+        return _loader(RandomIterableDataset(32, 512))
+
+    def val_dataloader(self) -> Any:
+        """128 vectors."""
+        return _loader(RandomIterableDataset(32, 128))
+
+    def test_dataloader(self) -> Any:
+        """256 vectors."""
+        return _loader(RandomIterableDataset(32, 256))
+
+    def predict_dataloader(self) -> Any:
+        """64 vectors."""
+        return _loader(RandomIterableDataset(32, 64))
+
+
 class DemoModel(LightningModule):
     """A linear layer of *in_dim* inputs and *out_dim* outputs, trained with Adam to give ones."""
 

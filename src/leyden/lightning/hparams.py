@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from types import FrameType
 from typing import Any
 
-from leyden.hyperparameters import AttributeDict, call_arguments, select
+from leyden.errors import ConfigurationError
+from leyden.hyperparameters import AttributeDict, initial, keep
 
 
 class HyperparametersMixin:
@@ -19,8 +21,7 @@ class HyperparametersMixin:
         self, *args: Any, ignore: Iterable[str] | str | None = None, frame: Any = None, logger: bool = True
     ) -> None:
         """Keep the constructor's arguments as `hparams`; arguments as in `LightningModule`."""
-        arguments = call_arguments(frame or sys._getframe(1), HyperparametersMixin)
-        self._hparams, self._hparams_name = select(arguments, args, ignore)
+        keep(self, HyperparametersMixin, frame or sys._getframe(1), args, ignore)
         self._log_hyperparams = logger
 
     @property
@@ -29,6 +30,31 @@ class HyperparametersMixin:
         if "_hparams" not in self.__dict__:
             self._hparams = AttributeDict()
         return self._hparams
+
+    @property
+    def hparams_initial(self) -> Any:
+        """A copy of `hparams` as they were kept, whatever has been changed since."""
+        return initial(self)
+
+
+def save_hyperparameters(
+    obj: Any,
+    *args: Any,
+    ignore: Iterable[str] | str | None = None,
+    frame: FrameType | None = None,
+    given_hparams: dict[str, Any] | None = None,
+) -> None:
+    """Do what ``obj.save_hyperparameters`` does, called by the constructor of *obj*.
+
+    Raises:
+        ConfigurationError: If the arguments are given: nothing but a command line of Lightning's does that.
+    """
+    if given_hparams is not None:
+        raise ConfigurationError(
+            "save_hyperparameters(given_hparams=...) takes what Lightning's command line has parsed, which Leyden has "
+            "not. Pass the mapping itself: obj.save_hyperparameters(mapping)."
+        )
+    keep(obj, type(obj), frame or sys._getframe(1), args, ignore)
 
 
 def load_hparams_from_yaml(config_yaml: str | os.PathLike[str], use_omegaconf: bool = True) -> dict[str, Any]:

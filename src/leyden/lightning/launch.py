@@ -11,13 +11,17 @@ import runpy
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 
+from leyden.errors import ConfigurationError
 from leyden.lightning.aliases import install
+from leyden.lightning.port import ported
 
 USAGE = """\
 usage: leyden lightning SCRIPT [arguments]       run a file, or a directory with a __main__.py
        leyden lightning -m MODULE [arguments]    run a module, as python -m does
        leyden lightning COMMAND [arguments]      run a command that an installed package brings
+       leyden lightning --port SCRIPT            print a file with its imports changed to Leyden's; run nothing
 
 Whatever the program imports from lightning, pytorch_lightning or lightning_fabric is Leyden.
 """
@@ -29,7 +33,9 @@ def main(argv: Sequence[str]) -> int:
     if words and words[0] in ("-h", "--help"):
         sys.stdout.write(USAGE)
         return 0
-    if not words or words == ["-m"]:
+    if words[:1] == ["--port"] and len(words) == 2:
+        return port(words[1])
+    if not words or words[0] == "--port" or words == ["-m"]:
         sys.stderr.write(f"leyden lightning: nothing to run.\n{USAGE}")
         return 2
     if words[0] == "-m":
@@ -37,6 +43,16 @@ def main(argv: Sequence[str]) -> int:
     if os.path.exists(words[0]):
         return run_script(words[0], words[1:])
     return run_command(words[0], words[1:])
+
+
+def port(path: str) -> int:
+    """Print the script *path*, written for Leyden."""
+    try:
+        sys.stdout.write(ported(Path(path).read_text("utf-8")))
+    except (ConfigurationError, OSError) as error:
+        sys.stderr.write(f"leyden lightning --port {path}: {error}\n")
+        return 2
+    return 0
 
 
 def run_script(path: str, arguments: list[str]) -> int:

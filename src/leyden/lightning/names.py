@@ -26,17 +26,17 @@ pytorch                                     leyden                              
 pytorch                                     leyden.lightning.warned             disable_possible_user_warnings
 pytorch                                     -                                   cli_lightning_logo LIGHTNING_LOGO
 pytorch.accelerators                        -                                   AcceleratorRegistry
-pytorch.accelerators                        leyden.lightning.accelerators       find_usable_cuda_devices
-pytorch.accelerators.accelerator            leyden.lightning.accelerators       Accelerator
-pytorch.accelerators.cpu                    leyden.lightning.accelerators       CPUAccelerator
+pytorch.accelerators                        leyden.accelerators                 find_usable_cuda_devices
+pytorch.accelerators.accelerator            leyden.accelerators                 Accelerator
+pytorch.accelerators.cpu                    leyden.accelerators                 CPUAccelerator
 pytorch.accelerators.cpu                    -                                   get_cpu_stats
-pytorch.accelerators.cuda                   leyden.lightning.accelerators       CUDAAccelerator
+pytorch.accelerators.cuda                   leyden.accelerators                 CUDAAccelerator
 pytorch.accelerators.cuda                   -                                   get_nvidia_gpu_stats
-pytorch.accelerators.mps                    leyden.lightning.accelerators       MPSAccelerator
+pytorch.accelerators.mps                    leyden.accelerators                 MPSAccelerator
 pytorch.accelerators.mps                    -                                   get_device_stats
 pytorch.accelerators.xla                    -                                   XLAAccelerator
 
-pytorch.callbacks.batch_size_finder         -                                   BatchSizeFinder
+pytorch.callbacks.batch_size_finder         leyden.callbacks                    BatchSizeFinder
 pytorch.callbacks.callback                  leyden.callback                     Callback
 pytorch.callbacks.checkpoint                leyden.callback                     Checkpoint
 pytorch.callbacks.device_stats_monitor      leyden.callbacks                    DeviceStatsMonitor
@@ -48,11 +48,11 @@ pytorch.callbacks.lambda_function           leyden.callbacks                    
 pytorch.callbacks.lr_finder                 leyden.callbacks                          LearningRateFinder
 pytorch.callbacks.lr_monitor                leyden.callbacks                    LearningRateMonitor
 pytorch.callbacks.model_checkpoint          leyden.callbacks                    ModelCheckpoint
-pytorch.callbacks.model_checkpoint          -                                   warning_cache
+pytorch.callbacks.model_checkpoint          leyden.lightning.rank_zero          warning_cache
 pytorch.callbacks.model_summary             leyden.callbacks                    ModelSummary
 pytorch.callbacks.on_exception_checkpoint   leyden.callbacks                    OnExceptionCheckpoint
 pytorch.callbacks.prediction_writer         leyden.callbacks                    BasePredictionWriter
-pytorch.callbacks.prediction_writer         -                                   WriteInterval
+pytorch.callbacks.prediction_writer         leyden.callbacks.base_prediction_writer  WriteInterval
 pytorch.callbacks.progress.progress_bar     leyden.callbacks                    ProgressBar
 pytorch.callbacks.progress.progress_bar     -                                   get_standard_metrics
 pytorch.callbacks.progress.rich_progress    leyden.callbacks                    RichProgressBar RichProgressBarTheme
@@ -64,23 +64,25 @@ pytorch.callbacks.spike                     -                                   
 pytorch.callbacks.stochastic_weight_avg     leyden.callbacks                    StochasticWeightAveraging
 pytorch.callbacks.throughput_monitor        leyden.callbacks                    ThroughputMonitor
 pytorch.callbacks.timer                     leyden.callbacks                    Timer
-pytorch.callbacks.timer                     -                                   Interval
+pytorch.callbacks.timer                     leyden.lightning.choices            Interval
 pytorch.callbacks.weight_averaging          leyden.callbacks                    WeightAveraging EMAWeightAveraging
 
-pytorch.cli                                 -                                   LightningCLI LightningArgumentParser SaveConfigCallback ArgsType OptimizerCallable LRSchedulerCallable LRSchedulerTypeTuple LRSchedulerTypeUnion LRSchedulerType ReduceLROnPlateau ModuleType instantiate_class instantiate_module
+pytorch.cli                                 leyden.lightning.signatures         ArgsType OptimizerCallable LRSchedulerCallable LRSchedulerTypeTuple LRSchedulerTypeUnion LRSchedulerType ReduceLROnPlateau instantiate_class
+pytorch.cli                                 -                                   LightningCLI LightningArgumentParser SaveConfigCallback ModuleType instantiate_module
 
 pytorch.core.datamodule                     leyden.datamodule                   LightningDataModule
 pytorch.core.hooks                          -                                   ModelHooks DataHooks CheckpointHooks
 pytorch.core.mixins.hparams_mixin           leyden.lightning.hparams            HyperparametersMixin
 pytorch.core.module                         leyden.module                       LightningModule
-pytorch.core.module                         -                                   warning_cache MODULE_OPTIMIZERS
+pytorch.core.module                         leyden.lightning.rank_zero          warning_cache
+pytorch.core.module                         -                                   MODULE_OPTIMIZERS
 pytorch.core.optimizer                      leyden.optimizer                    LightningOptimizer
 pytorch.core.optimizer                      -                                   do_nothing_closure
 pytorch.core.saving                         leyden.lightning.hparams            load_hparams_from_yaml save_hparams_to_yaml
 pytorch.core.saving                         -                                   CHECKPOINT_PAST_HPARAMS_KEYS update_hparams load_hparams_from_tags_csv save_hparams_to_tags_csv convert
 
-pytorch.demos.boring_classes                leyden.lightning.boring             RandomDataset RandomDictDataset RandomIterableDataset RandomIterableDatasetWithLen BoringModel ManualOptimBoringModel BoringDataModule DemoModel Net
-pytorch.demos.boring_classes                -                                   BoringDataModuleNoLen IterableBoringDataModule
+pytorch.demos.boring_classes                leyden.lightning.boring             RandomDataset RandomDictDataset RandomIterableDataset RandomIterableDatasetWithLen BoringModel ManualOptimBoringModel BoringDataModule BoringDataModuleNoLen DemoModel Net
+pytorch.demos.boring_classes                -                                   IterableBoringDataModule
 pytorch.demos.lstm                          -                                   SimpleLSTM SequenceSampler LightningLSTM
 pytorch.demos.mnist_datamodule              -                                   MNIST MNISTDataModule
 pytorch.demos.transformer                   -                                   Transformer PositionalEncoding WikiText2 Dictionary tokenize LightningTransformer
@@ -181,40 +183,47 @@ pytorch.tuner.tuning                        leyden.tuner                        
 
 pytorch.utilities                           leyden.lightning.transfer           move_data_to_device
 pytorch.utilities                           leyden.hyperparameters              AttributeDict
-pytorch.utilities                           -                                   is_shared_filesystem measure_flops suggested_max_num_workers LightningEnum FLOAT16_EPSILON FLOAT32_EPSILON FLOAT64_EPSILON
+pytorch.utilities                           leyden.lightning.lengths            suggested_max_num_workers
+pytorch.utilities                           leyden.lightning.flops              measure_flops
+pytorch.utilities                           lightning_utilities.core.enums      LightningEnum=StrEnum
+pytorch.utilities                           -                                   is_shared_filesystem FLOAT16_EPSILON FLOAT32_EPSILON FLOAT64_EPSILON
 pytorch.utilities.argparse
 pytorch.utilities.combined_loader           leyden.combined_loader              CombinedLoader
 pytorch.utilities.compile                   -                                   from_compiled to_uncompiled
 pytorch.utilities.consolidate_checkpoint
 pytorch.utilities.data                      leyden.lightning.transfer           extract_batch_size
-pytorch.utilities.data                      -                                   BType warning_cache has_len_all_ranks
+pytorch.utilities.data                      leyden.lightning.rank_zero          warning_cache
+pytorch.utilities.data                      -                                   BType has_len_all_ranks
 pytorch.utilities.deepspeed                 -                                   CPU_DEVICE ds_checkpoint_dir convert_zero_checkpoint_to_fp32_state_dict
-pytorch.utilities.enums                     -                                   GradClipAlgorithmType
+pytorch.utilities.enums                     leyden.lightning.choices            GradClipAlgorithmType
 pytorch.utilities.exceptions                leyden.errors                       MisconfigurationException=ConfigurationError SIGTERMException=Interrupted
 pytorch.utilities.grads                     leyden.lightning.gradients          grad_norm
 pytorch.utilities.imports
-pytorch.utilities.memory                    leyden.lightning.transfer           recursive_detach garbage_collection_cuda
-pytorch.utilities.memory                    -                                   is_oom_error is_cuda_out_of_memory is_cudnn_snafu is_out_of_cpu_memory
+pytorch.utilities.memory                    leyden.lightning.transfer           recursive_detach
+pytorch.utilities.memory                    leyden.memory                       garbage_collection_cuda=release is_oom_error=is_out_of_memory
+pytorch.utilities.memory                    leyden.lightning.memory             is_cuda_out_of_memory is_cudnn_snafu is_out_of_cpu_memory
 pytorch.utilities.migration.migration
 pytorch.utilities.migration.utils           -                                   migrate_checkpoint pl_legacy_patch
 pytorch.utilities.model_helpers             leyden.lightning.parsing            is_overridden
 pytorch.utilities.model_helpers             -                                   get_torchvision_model
 pytorch.utilities.model_registry            -                                   find_model_local_ckpt_path download_model_from_registry
-pytorch.utilities.model_summary.model_summary  leyden.lightning.summary         ModelSummary summarize
-pytorch.utilities.model_summary.model_summary  -                                LayerSummary PARAMETER_NUM_UNITS UNKNOWN_SIZE LEFTOVER_PARAMS_NAME NOT_APPLICABLE warning_cache parse_batch_shape get_formatted_model_size get_human_readable_count
+pytorch.utilities.model_summary.model_summary  leyden.lightning.summary          ModelSummary summarize PARAMETER_NUM_UNITS UNKNOWN_SIZE LEFTOVER_PARAMS_NAME NOT_APPLICABLE get_formatted_model_size get_human_readable_count
+pytorch.utilities.model_summary.model_summary  leyden.lightning.rank_zero        warning_cache
+pytorch.utilities.model_summary.model_summary  -                                 LayerSummary parse_batch_shape
 pytorch.utilities.model_summary.model_summary_deepspeed  -                      DeepSpeedLayerSummary DeepSpeedSummary deepspeed_param_size
-pytorch.utilities.parameter_tying           -                                   find_shared_parameters set_shared_parameters
+pytorch.utilities.parameter_tying           leyden.lightning.sharing            find_shared_parameters set_shared_parameters
 pytorch.utilities.parsing                   leyden.hyperparameters              AttributeDict
 pytorch.utilities.parsing                   leyden.lightning.parsing            get_init_args is_picklable lightning_hasattr lightning_getattr lightning_setattr
-pytorch.utilities.parsing                   -                                   clean_namespace parse_class_init_keys collect_init_args save_hyperparameters
+pytorch.utilities.parsing                   leyden.lightning.hparams            save_hyperparameters
+pytorch.utilities.parsing                   -                                   clean_namespace parse_class_init_keys collect_init_args
 pytorch.utilities.rank_zero                 leyden.lightning.rank_zero          rank_zero_only rank_zero_info rank_zero_warn rank_zero_debug rank_zero_deprecation rank_prefixed_message WarningCache LightningDeprecationWarning
 pytorch.utilities.seed                      leyden.lightning.seeds              isolate_rng
 pytorch.utilities.seed                      leyden.rng                          seed_everything
-pytorch.utilities.signature_utils           -                                   is_param_in_hook_signature
+pytorch.utilities.signature_utils           leyden.lightning.parsing            is_param_in_hook_signature
 pytorch.utilities.testing
 pytorch.utilities.types                     leyden.lightning.types              STEP_OUTPUT TRAIN_DATALOADERS EVAL_DATALOADERS LRSchedulerTypeTuple LRSchedulerTypeUnion LRSchedulerType LRSchedulerPLType LRSchedulerConfigType OptimizerConfig OptimizerLRSchedulerConfig OptimizerLRScheduler _EVALUATE_OUTPUT _PREDICT_OUTPUT _METRIC _NUMBER _PATH _MAP_LOCATION_TYPE
 pytorch.utilities.types                     leyden.engine.optimization          LRSchedulerConfig=SchedulerConfig
-pytorch.utilities.types                     -                                   DistributedDataParallel
+pytorch.utilities.types                     torch.nn.parallel                   DistributedDataParallel
 pytorch.utilities.upgrade_checkpoint        -                                   main
 pytorch.utilities.warnings                  leyden.lightning.warned             PossibleUserWarning disable_possible_user_warnings
 
@@ -222,10 +231,10 @@ fabric                                      leyden                              
 fabric                                      leyden.lightning.warned             disable_possible_user_warnings
 fabric                                      -                                   Fabric is_wrapped
 fabric.accelerators                         -                                   ACCELERATOR_REGISTRY
-fabric.accelerators.accelerator             leyden.lightning.accelerators       Accelerator
-fabric.accelerators.cpu                     leyden.lightning.accelerators       CPUAccelerator
-fabric.accelerators.cuda                    leyden.lightning.accelerators       CUDAAccelerator find_usable_cuda_devices num_cuda_devices is_cuda_available
-fabric.accelerators.mps                     leyden.lightning.accelerators       MPSAccelerator
+fabric.accelerators.accelerator             leyden.accelerators                 Accelerator
+fabric.accelerators.cpu                     leyden.accelerators                 CPUAccelerator
+fabric.accelerators.cuda                    leyden.accelerators                 CUDAAccelerator find_usable_cuda_devices num_cuda_devices is_cuda_available
+fabric.accelerators.mps                     leyden.accelerators                 MPSAccelerator
 fabric.accelerators.registry                -                                   call_register_accelerators
 fabric.accelerators.xla                     -                                   XLAAccelerator
 fabric.cli                                  -                                   main
@@ -278,14 +287,14 @@ fabric.strategies.strategy                  -                                   
 fabric.strategies.xla                       -                                   XLAStrategy
 fabric.strategies.xla_fsdp                  -                                   XLAFSDPStrategy
 fabric.utilities                            leyden.hyperparameters              AttributeDict
-fabric.utilities                            -                                   LightningEnum
+fabric.utilities                            lightning_utilities.core.enums      LightningEnum=StrEnum
 fabric.utilities.apply_func                 leyden.lightning.transfer           move_data_to_device convert_tensors_to_scalars
 fabric.utilities.apply_func                 lightning_utilities.core.apply_func  apply_to_collection
 fabric.utilities.apply_func                 -                                   CONVERSION_DTYPES convert_to_tensors
-fabric.utilities.cloud_io                   -                                   get_filesystem
+fabric.utilities.cloud_io                   leyden.lightning.files              get_filesystem
 fabric.utilities.consolidate_checkpoint
 fabric.utilities.data                       leyden.hyperparameters              AttributeDict
-fabric.utilities.data                       -                                   has_iterable_dataset sized_len has_len suggested_max_num_workers
+fabric.utilities.data                       leyden.lightning.lengths            has_iterable_dataset sized_len has_len suggested_max_num_workers
 fabric.utilities.device_dtype_mixin
 fabric.utilities.device_parser
 fabric.utilities.distributed                -                                   is_shared_filesystem DistributedSamplerWrapper
@@ -302,9 +311,11 @@ fabric.utilities.seed                       leyden.rng                          
 fabric.utilities.seed                       leyden.lightning.seeds              max_seed_value min_seed_value reset_seed pl_worker_init_function
 fabric.utilities.spike                      -                                   SpikeDetection TrainingSpikeException
 fabric.utilities.testing
-fabric.utilities.throughput                 -                                   Throughput ThroughputMonitor measure_flops get_available_flops T
+fabric.utilities.throughput                 leyden.lightning.flops              measure_flops
+fabric.utilities.throughput                 -                                   Throughput ThroughputMonitor get_available_flops T
 fabric.utilities.types                      leyden.lightning.types              _PATH _MAP_LOCATION_TYPE
-fabric.utilities.types                      -                                   UntypedStorage CollectibleGroup Steppable Optimizable
+fabric.utilities.types                      torch                               UntypedStorage
+fabric.utilities.types                      -                                   CollectibleGroup Steppable Optimizable
 fabric.utilities.warnings                   leyden.lightning.warned             PossibleUserWarning disable_possible_user_warnings
 fabric.wrappers                             -                                   is_wrapped T_destination
 """  # noqa: E501 - one line a module is what makes it readable

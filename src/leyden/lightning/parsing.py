@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -81,3 +82,20 @@ def lightning_setattr(model: Any, attribute: str, value: Any) -> None:
             each[attribute] = value
         else:
             setattr(each, attribute, value)
+
+
+def is_param_in_hook_signature(
+    hook_fx: Callable[..., Any], param: str, explicit: bool = False, min_args: int | None = None
+) -> bool:
+    """Tell whether the method *hook_fx* takes *param*.
+
+    Args:
+        hook_fx: The method, its ``self`` first.
+        param: Name of the argument.
+        explicit: Whether ``*args`` do not count.
+        min_args: So many arguments beside ``self`` count as well, whatever their names.
+    """
+    found = inspect.getfullargspec(getattr(hook_fx, "__wrapped__", hook_fx))
+    names = found.args[1:]
+    enough = min_args is not None and len(names) >= min_args
+    return param in names or enough or (not explicit and found.varargs is not None)

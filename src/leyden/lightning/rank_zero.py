@@ -33,9 +33,12 @@ __all__ = [
     "rank_zero_info",
     "rank_zero_only",
     "rank_zero_warn",
+    "warning_cache",
 ]
 
 rank_zero_only.rank = getattr(rank_zero_only, "rank", rank())  # type: ignore[attr-defined]
+
+warning_cache = WarningCache()
 
 
 class LightningDeprecationWarning(DeprecationWarning):

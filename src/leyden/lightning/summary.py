@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
 from leyden.callbacks.model_summary import summarize as as_text
+
+PARAMETER_NUM_UNITS = [" ", "K", "M", "B", "T"]
+UNKNOWN_SIZE = "?"
+LEFTOVER_PARAMS_NAME = "other params"
+NOT_APPLICABLE = "n/a"
+
+
+def get_human_readable_count(number: float) -> str:
+    """Return *number* with three digits or so and a unit: ``1.2 K``, ``400 T``."""
+    power = min(max(0, int(math.log10(number)) // 3), len(PARAMETER_NUM_UNITS) - 1) if number >= 1 else 0
+    scaled = number / 1000**power
+    digits = 0 if power == 0 or scaled >= 100 else 1
+    return f"{scaled if digits else int(scaled):,.{digits}f} {PARAMETER_NUM_UNITS[power]}"
+
+
+def get_formatted_model_size(total_model_size: float) -> str:
+    """Return a size in megabytes, to the kilobyte."""
+    return f"{total_model_size:,.3f}"
 
 
 class ModelSummary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import torch
@@ -38,9 +37,3 @@ def convert_tensors_to_scalars(data: Any) -> Any:
 def recursive_detach(in_dict: Any, to_cpu: bool = False) -> Any:
     """Detach every tensor in *in_dict*, and bring it to the CPU if *to_cpu* says so."""
     return map_tensors(in_dict, lambda tensor: tensor.detach().cpu() if to_cpu else tensor.detach())
-
-
-def garbage_collection_cuda() -> None:
-    """Collect garbage, and give torch's unused CUDA memory back."""
-    gc.collect()
-    torch.cuda.empty_cache()

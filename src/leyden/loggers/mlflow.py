@@ -11,7 +11,7 @@ import os
 import re
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,13 +21,14 @@ from leyden.loggers.dummy import DummyExperiment
 from leyden.loggers.hparams import flat_params, plain_params
 from leyden.loggers.mlflow_run import log_checkpoint, open_run
 from leyden.loggers.row import number, prefixed
-from leyden.loggers.saved_checkpoints import new_checkpoints
+from leyden.loggers.saved_checkpoints import Uploads
 from leyden.warnings import rank, warn_once
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
     from leyden.callback import Checkpoint
+    from leyden.loggers.saved_checkpoints import SavedCheckpoint
 
 _FILE = "file:"
 _STATUS = {"success": "FINISHED", "finished": "FINISHED", "failed": "FAILED"}
@@ -90,7 +91,6 @@ class MLFlowLogger(Logger):
         }
         self.tags = tags
         self._prefix = prefix
-        self._log_model = log_model
         self._checkpoint_path_prefix = checkpoint_path_prefix
         self._how = {} if synchronous is None else {"synchronous": synchronous}
         self._id_given = run_id is not None
@@ -99,8 +99,7 @@ class MLFlowLogger(Logger):
         self._client: MlflowClient | None = None
         self._params: dict[str, str] = {}
         self._under_way: list[Any] = []
-        self._uploaded: dict[str, float] = {}
-        self._upload_at_end: dict[int, Checkpoint] = {}
+        self._uploads = Uploads(log_model)
 
     # --- the run ---------------------------------------------------------------------------
 
@@ -137,9 +136,7 @@ class MLFlowLogger(Logger):
         """Upload checkpoints, and mark the run as finished or failed; logging again goes on with it."""
         if self._client is None:
             return
-        for callback in self._upload_at_end.values():
-            self._upload(callback)
-        self._upload_at_end.clear()
+        self._upload(self._uploads.rest())
         self.save()
         self._client.set_terminated(str(self._run_id), _STATUS.get(status, status))
 
@@ -154,8 +151,8 @@ class MLFlowLogger(Logger):
             self._run_id = state_dict["run_id"]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave connection and callbacks behind when the logger goes to another process."""
-        return self.__dict__ | {"_client": None, "_under_way": [], "_upload_at_end": {}}
+        """Leave the connection behind when the logger goes to another process."""
+        return self.__dict__ | {"_client": None, "_under_way": []}
 
     # --- where it is -----------------------------------------------------------------------
 
@@ -228,18 +225,13 @@ class MLFlowLogger(Logger):
 
     def after_save_checkpoint(self, checkpoint_callback: Checkpoint) -> None:
         """Upload what was written, now or at the end, as ``log_model`` says."""
-        if rank() != 0 or not self._log_model:
-            return
-        if self._log_model == "all" or getattr(checkpoint_callback, "save_top_k", None) == -1:
-            self._upload(checkpoint_callback)
-        else:
-            self._upload_at_end[id(checkpoint_callback)] = checkpoint_callback
+        if rank() == 0:
+            self._upload(self._uploads.due(checkpoint_callback))
 
-    def _upload(self, callback: Checkpoint) -> None:
-        client: Any = self.experiment
-        for saved in new_checkpoints(callback, self._uploaded):
+    def _upload(self, checkpoints: Iterable[tuple[Checkpoint, SavedCheckpoint]]) -> None:
+        for callback, saved in checkpoints:
+            client: Any = self.experiment
             log_checkpoint(client, str(self._run_id), callback, saved, self._checkpoint_path_prefix)
-            self._uploaded[saved.path] = saved.modified
 
 
 def _allowed(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Which checkpoints a callback has written, which of them are new, what they are, and how they become W&B artifacts.
+"""Which checkpoints a callback has written, which of them are to be uploaded and when, and what is said of them.
 
 Read from the attributes `ModelCheckpoint` has; a checkpoint callback with fewer of them
 simply offers fewer files.
@@ -7,6 +7,7 @@ simply offers fewer files.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,6 +37,42 @@ class SavedCheckpoint:
     path: str
     score: float | None
     best: bool
+
+
+class Uploads:
+    """What is still to be uploaded, and when.
+
+    Args:
+        when: A logger's ``log_model``: ``"all"`` uploads each checkpoint as it is written; True
+            does so if all of them are kept (``save_top_k=-1``), else at the end; False uploads none.
+    """
+
+    def __init__(self, when: Literal["all"] | bool) -> None:
+        self._when = when
+        self._done: dict[str, float] = {}  # modification time by path
+        self._waiting: dict[int, Checkpoint] = {}
+
+    def due(self, callback: Checkpoint) -> Iterator[tuple[Checkpoint, SavedCheckpoint]]:
+        """Yield what is to be uploaded now that *callback* has written something; taking the next one settles it."""
+        if self._when == "all" or (self._when and getattr(callback, "save_top_k", None) == -1):
+            yield from self._new(callback)
+        elif self._when:
+            self._waiting[id(callback)] = callback
+
+    def rest(self) -> Iterator[tuple[Checkpoint, SavedCheckpoint]]:
+        """Yield what was to wait for the end."""
+        for callback in self._waiting.values():
+            yield from self._new(callback)
+        self._waiting.clear()
+
+    def _new(self, callback: Checkpoint) -> Iterator[tuple[Checkpoint, SavedCheckpoint]]:
+        for saved in new_checkpoints(callback, self._done):
+            yield callback, saved
+            self._done[saved.path] = saved.modified
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave callbacks behind when a logger goes to another process."""
+        return self.__dict__ | {"_waiting": {}}
 
 
 def new_checkpoints(callback: Checkpoint, uploaded: dict[str, float]) -> list[SavedCheckpoint]:

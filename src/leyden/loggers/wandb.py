@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from leyden.errors import ConfigurationError
@@ -12,7 +12,7 @@ from leyden.logger import Logger
 from leyden.loggers.dummy import DummyExperiment
 from leyden.loggers.hparams import plain_params
 from leyden.loggers.row import prefixed
-from leyden.loggers.saved_checkpoints import new_checkpoints, upload
+from leyden.loggers.saved_checkpoints import Uploads, upload
 from leyden.loggers.wandb_run import STEP, WandbRun
 from leyden.warnings import rank
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wandb import Artifact, Run
 
     from leyden.callback import Checkpoint
+    from leyden.loggers.saved_checkpoints import SavedCheckpoint
 
 
 class WandbLogger(Logger):
@@ -87,12 +88,10 @@ class WandbLogger(Logger):
         }
         options |= ({"mode": "offline"} if offline else {}) | ({"anonymous": "allow"} if anonymous else {}) | kwargs
         self._run = WandbRun(options, experiment)
-        self._log_model = log_model
         self._prefix = prefix
         self._checkpoint_name = checkpoint_name
         self._add_file_policy = add_file_policy
-        self._uploaded: dict[str, float] = {}
-        self._upload_at_end: dict[int, Checkpoint] = {}
+        self._uploads = Uploads(log_model)
 
     # --- the run ---------------------------------------------------------------------------
 
@@ -108,9 +107,7 @@ class WandbLogger(Logger):
         if status != "success":
             self.close(exit_code=1)
             return
-        for callback in self._upload_at_end.values():
-            self._upload(callback)
-        self._upload_at_end.clear()
+        self._upload(self._uploads.rest())
         self._run.rest()
 
     def close(self, exit_code: int = 0) -> None:
@@ -129,10 +126,6 @@ class WandbLogger(Logger):
         """Continue the run of the state, unless an id was chosen or a run is open already."""
         if "id" in state_dict and rank() == 0:
             self._run.resume(state_dict["id"])
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave callbacks behind when the logger goes to another process."""
-        return self.__dict__ | {"_upload_at_end": {}}
 
     # --- where it is -----------------------------------------------------------------------
 
@@ -255,18 +248,13 @@ class WandbLogger(Logger):
 
     def after_save_checkpoint(self, checkpoint_callback: Checkpoint) -> None:
         """Upload what was written, now or at the end, as ``log_model`` says."""
-        if rank() != 0 or not self._log_model:
-            return
-        if self._log_model == "all" or getattr(checkpoint_callback, "save_top_k", None) == -1:
-            self._upload(checkpoint_callback)
-        else:
-            self._upload_at_end[id(checkpoint_callback)] = checkpoint_callback
+        if rank() == 0:
+            self._upload(self._uploads.due(checkpoint_callback))
 
-    def _upload(self, callback: Checkpoint) -> None:
-        for saved in new_checkpoints(callback, self._uploaded):
+    def _upload(self, checkpoints: Iterable[tuple[Checkpoint, SavedCheckpoint]]) -> None:
+        for callback, saved in checkpoints:
             run: Any = self.experiment
             upload(run, self._checkpoint_name or f"model-{run.id}", callback, saved, self._add_file_policy)
-            self._uploaded[saved.path] = saved.modified
 
     def use_artifact(self, artifact: str, artifact_type: str | None = None) -> Artifact:
         """Record that the run uses an artifact, and return it.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from leyden import updates
 from leyden.errors import ConfigurationError
 from leyden.precision import Precision
 
@@ -65,7 +66,7 @@ class MixedPrecision(Precision):
     def step(self, optimizer: Optimizer, **kwargs: Any) -> Any:
         """Update the weights, unless the gradients overflowed."""
         if self._scaler is None:
-            return optimizer.step(**kwargs)
+            return updates.step(optimizer, **kwargs)
         if "closure" in kwargs:
             raise ConfigurationError(
                 f"{type(optimizer).__name__} evaluates the loss itself, which precision 16-mixed cannot scale. "

@@ -96,7 +96,7 @@ def main():
                 "test_acc": tested["test_acc"],
                 "val_loss": val_loss,
                 "best": checkpoint.best_model_path.split("/")[-1],
-                "weights": best.net[0].weight.sum().item(),
+                "weights": [each.tolist() for each in best.net.parameters()],
                 "width": best.hparams.width,
                 "steps": trainer.global_step,
             },

@@ -68,7 +68,7 @@ if __name__ == "__main__":
                 "g_loss": trainer.callback_metrics["g_loss"].item(),
                 "d_loss": trainer.callback_metrics["d_loss"].item(),
                 "rates": [each.param_groups[0]["lr"] for each in trainer.optimizers],
-                "weights": [parameter.sum().item() for parameter in model.parameters()],
+                "weights": [parameter.tolist() for parameter in model.parameters()],
                 "steps": trainer.global_step,
             },
             file,

@@ -1,6 +1,6 @@
-"""Accelerators, as far as programs ask them whether there is one, and how many.
+"""Accelerators, as far as programs ask them which it is, whether there is one, and how many.
 
-The trainer takes the name of an accelerator, not one of these objects.
+``trainer.accelerator`` is one of these objects; ``Trainer(accelerator=...)`` takes the name of one.
 """
 
 from __future__ import annotations
@@ -84,6 +84,34 @@ class MPSAccelerator(Accelerator):
     def name() -> str:
         """What ``Trainer(accelerator=...)`` calls it."""
         return "mps"
+
+
+class OtherAccelerator(Accelerator):
+    """Whatever else torch can use here: Intel's GPUs, say."""
+
+    @staticmethod
+    def is_available() -> bool:
+        """Whether torch can use one here."""
+        return torch.accelerator.is_available()
+
+    @staticmethod
+    def auto_device_count() -> int:
+        """How many there are."""
+        return torch.accelerator.device_count()
+
+    @staticmethod
+    def name() -> str:
+        """What ``Trainer(accelerator=...)`` calls it."""
+        found = torch.accelerator.current_accelerator()
+        return "cpu" if found is None else found.type
+
+
+_KINDS: dict[str, type[Accelerator]] = {"cpu": CPUAccelerator, "cuda": CUDAAccelerator, "mps": MPSAccelerator}
+
+
+def accelerator_of(device: torch.device) -> Accelerator:
+    """Return what *device* is one of."""
+    return _KINDS.get(device.type, OtherAccelerator)()
 
 
 def is_cuda_available() -> bool:
