@@ -3,9 +3,9 @@
     argv ─► flags that only show something (--help --cfg --info ...) ─► Hydra's own main
        └──► compose ─► check ─► Hydra runs the job, or each job of a multirun ─► task
 
-Hydra composes a second time when it runs the job: a tenth of a second, for which everything
-of Hydra's keeps working (launchers, sweepers, callbacks, ``hydra.mode``), and every mistake
-is found before Hydra makes a directory. Of a multirun all grid points are checked first.
+A single run is composed once. Of a multirun all grid points are checked first, and Hydra composes each job
+again when it runs it: a tenth of a second, for which its launchers and sweepers keep working.
+Every mistake is found before Hydra makes a directory.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from leyden.config.build import BuildError
 from leyden.config.check import ensure
 from leyden.config.compose import Composed, Session, session, version_base
 from leyden.config.grid import check_grid
+from leyden.config.overrides import several
 from leyden.config.plain import settle
 from leyden.config.problems import ConfigProblems, Problem
 from leyden.config.project import put_project_on_path, shipped_conf
@@ -93,8 +94,11 @@ def _run(config_name: str, argv: list[str], task: Task) -> int:
     config_path = Path(arguments.config_path) if arguments.config_path else None
     config_dir = Path(arguments.config_dir) if arguments.config_dir else None
     with session(name, config_path, config_dir) as opened:
-        composed = opened.compose(overrides, RunMode.MULTIRUN)
+        single = not arguments.multirun and not several(overrides)
+        composed = opened.compose(overrides, RunMode.RUN if single else RunMode.MULTIRUN)
         if not (arguments.help or arguments.cfg or arguments.info):
+            if single and composed.hydra.mode in (None, RunMode.RUN):
+                return _execute_once(opened, composed, task)
             return _execute(opened, composed, task, arguments.multirun)
     shown = argv
     if arguments.resolve and not any(line.lstrip("+").startswith("paths.run_dir=") for line in overrides):
@@ -106,6 +110,12 @@ def _flag(word: str) -> Problem:
     bare = word.lstrip("-")
     hint = f"Values of the config are given without dashes: {bare}" if "=" in bare else "See --help"
     return Problem(word, f"is no flag. {hint}")
+
+
+def _execute_once(opened: Session, composed: Composed, task: Task) -> int:
+    opened.check_choices(composed.overrides)
+    ensure(composed.config, composed.origins)
+    return _code(opened.run(composed, _job(task)))
 
 
 def _execute(opened: Session, composed: Composed, task: Task, multirun: bool) -> int:

@@ -9,7 +9,7 @@ overrides ─► Hydra composes ─► Composed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from leyden.config.groups import FoundGroups
 from leyden.config.mistakes import explain
 from leyden.config.origins import Origins
-from leyden.config.overrides import read, review, several_values
+from leyden.config.overrides import is_choice, read, review, several_values
 from leyden.config.plain import settle
 from leyden.config.problems import ConfigProblems, Problem
 from leyden.config.project import shipped_conf
@@ -45,6 +45,7 @@ class Composed:
         overrides: What was typed for the job, plus the ``+`` that were left out.
         choices: The option chosen of each group.
         origins: Tells which file set a key.
+        whole: As Hydra composed it.
     """
 
     config: DictConfig
@@ -52,6 +53,7 @@ class Composed:
     overrides: list[str]
     choices: dict[str, Any]
     origins: Origins
+    whole: DictConfig
 
 
 class Session:
@@ -90,14 +92,35 @@ class Session:
 
     def _compose(self, overrides: list[str], mode: RunMode) -> Composed:
         whole = self.app.compose_config(config_name=self.config_name, overrides=overrides, run_mode=mode)
-        HydraConfig.instance().set_config(whole)  # what ${hydra:...} reads
+        HydraConfig.instance().set_config(whole.copy())  # what ${hydra:...} reads; it is made read-only
         config = whole.copy()
         with open_dict(config):
             hydra_part = config.pop("hydra")
         settle(config)
         choices = {str(group): option for group, option in hydra_part.runtime.choices.items()}
         origins = Origins(self.loader, self.config_name, overrides)
-        return Composed(config, hydra_part, overrides, choices, origins)
+        return Composed(config, hydra_part, overrides, choices, origins, whole)
+
+    def run(self, composed: Composed, job: Callable[[DictConfig], Any]) -> Any:
+        """Let Hydra run *job* on what was composed for one run, without composing it once more."""
+        loader: Any = self.loader
+        loader.load_configuration = lambda *_, **__: composed.whole.copy()
+        try:
+            return self.app.run(config_name=self.config_name, task_function=job, overrides=composed.overrides)
+        finally:
+            del loader.load_configuration
+
+    def check_choices(self, overrides: Sequence[str]) -> None:
+        """Refuse options that do not exist, which Hydra leaves out without a word where a group is optional.
+
+        Raises:
+            ConfigProblems: All of them.
+        """
+        chosen = [override for override in read(overrides)[0] if is_choice(override, self.groups)]
+        lines = [override.input_line or "" for override in chosen]
+        _, problems = review(chosen, OmegaConf.create(), self.groups, composed=lines)
+        if problems:
+            raise ConfigProblems(problems, OVERRIDES)
 
     def review(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> list[str]:
         """Return *overrides* with the ``+`` that keys known to a target may lack.

@@ -74,7 +74,7 @@ def review(
     problems: list[Problem] = []
     for override in overrides:
         line = override.input_line or override.key_or_group
-        if _is_choice(override, groups):
+        if is_choice(override, groups):
             problems += _unknown_options(override, line, groups)
             problems += () if line in composed else _wrong_choice(override, line, choices)
         elif not override.is_hydra_override() or OmegaConf.select(config, "hydra") is not None:
@@ -86,7 +86,8 @@ def review(
     return lines, problems
 
 
-def _is_choice(override: Override, groups: Groups) -> bool:
+def is_choice(override: Override, groups: Groups) -> bool:
+    """Whether *override* chooses options of a group, rather than setting a value."""
     return groups.has(override.key_or_group) and not isinstance(_value(override), dict)
 
 
@@ -200,6 +201,11 @@ def apply_overrides(saved: dict[str, Any], lines: Sequence[str]) -> dict[str, An
 
 
 _REMEDY = "Change single values, such as data.batch_size=16, or start a new run with leyden train."
+
+
+def several(lines: Sequence[str]) -> bool:
+    """Whether one of *lines* gives several values, as a sweep does."""
+    return any(override.is_sweep_override() for override in read(lines)[0])
 
 
 def several_values(line: str) -> str:
