@@ -169,5 +169,21 @@ def test_a_logged_value_costs_few_calls(options, most):
     assert logging - without <= most
 
 
+@pytest.mark.parametrize(("logs", "most"), [(1, 90), (5, 180)])
+def test_a_step_that_logs_makes_few_calls_more_than_a_loop_written_by_hand(logs, most):
+    class Logs(Bare):
+        def training_step(self, batch, batch_idx):
+            loss = super().training_step(batch, batch_idx)
+            for index in range(logs):
+                self.log(f"loss{index}", loss, on_step=True, on_epoch=True)
+            return loss
+
+    by_hand = calls_per_step(bare_loop)
+
+    ours = calls_per_step(lambda batches: fit(Logs(), batches))
+
+    assert ours - by_hand <= most
+
+
 def test_what_is_counted_is_real():
     assert calls_of(lambda: [TinyModule() for _ in range(2)]) > calls_of(TinyModule) > 0
