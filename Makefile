@@ -10,7 +10,7 @@ READY   := $(VENV)/.ready
 THIRD   := .venv-third-party
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-third-party check format bench wheel clean
+.PHONY: help setup train test test-browser test-third-party check format bench wheel clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -32,6 +32,10 @@ train: setup ## Train one experiment: make train ARGS="experiment=char_lm seed=3
 
 test: setup ## Run the tests, all or some: make test ARGS="tests/unit -k csv"
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-browser: setup ## Look at what `leyden report` writes in a Chromium without a window, which has to be there
+	@$(BIN)/python -m tests.browser.chromium
+	$(BIN)/python -m pytest -n 0 tests/browser $(ARGS)
 
 test-third-party: $(THIRD)/.ready ## Run the tests with packages built on Lightning, in an environment of their own
 	$(THIRD)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/third_party $(ARGS)

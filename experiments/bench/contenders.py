@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -145,6 +146,12 @@ def ten_callbacks(lib: Any, hooked: bool) -> dict[str, Any]:
     return BARE | {"callbacks": [(Hooked if hooked else Idle)() for _ in range(10)]}
 
 
+def _fingerprinted(lib: Any) -> dict[str, Any]:
+    from leyden.runs.fingerprint import Fingerprint
+
+    return BARE | {"callbacks": [Fingerprint(Path())]}
+
+
 def _bare(lib: Any, **changes: Any) -> dict[str, Any]:
     return {**BARE, **changes}
 
@@ -176,6 +183,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "bar": {"trainer": partial(_bare, enable_progress_bar=True)},
 }
 FEATURES = {"five logs": 5, "a row a step": 1, "accuracy, called": 1, "accuracy, updated": 1, "clipping": 1, "bar": 1}
+FEATURES |= {"fingerprint": 1}  # ours alone
 FEATURES |= {"ten idle callbacks": 10, "ten hooked callbacks": 10}  # how many of it, to get the price of one
 
 
@@ -300,6 +308,8 @@ for _name, _options in KINDS.items():
     CONTENDERS[f"lightning {_name}"] = Contender(
         partial(with_trainer, "lightning.pytorch", **_options), "lightning", _same
     )
+
+CONTENDERS["leyden fingerprint"] = Contender(partial(with_trainer, "leyden", trainer=_fingerprinted))
 
 
 def installed(name: str) -> bool:

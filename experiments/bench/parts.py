@@ -49,6 +49,7 @@ def prices(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for library in plan.libraries:
         bare, names = f"{library} bare", [f"{library} {feature}" for feature in FEATURES]
+        names = [name for name in names if name in CONTENDERS]
         own = ["raw, clipping", "raw, accuracy, called", "raw, accuracy, updated"] if library == "leyden" else []
         results = race("raw", _present([bare, *names, *own]), _command("mlp", "steps", plan.chunk), plan.rounds)
         for feature, count in FEATURES.items():

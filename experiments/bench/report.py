@@ -22,6 +22,7 @@ BARS = {
     ("prices", "leyden ten idle callbacks"): 0.0,
     ("prices", "leyden ten hooked callbacks"): 0.01,
     ("prices", "leyden bar"): 0.05,
+    ("prices", "leyden fingerprint"): 0.01,
     ("fits", "leyden bare"): 5.0,
     ("imports", "leyden, Trainer and all"): 1.10,
     ("starts", "leyden train"): 1.20,

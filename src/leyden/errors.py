@@ -3,6 +3,7 @@
     LeydenError
     ├── ConfigurationError (also ValueError)    input that cannot be meant: raised before anything runs
     ├── CheckpointError (also ValueError)       a checkpoint that is damaged, foreign or does not fit
+    │   └── UnsafeCheckpointError               one that would execute something, or fill the memory
     ├── RunError (also RuntimeError)            a run directory that cannot be made or executed
     └── StageEnded                              a callback has what it wanted of a stage; no failure
     Interrupted (KeyboardInterrupt)             SIGINT or SIGTERM, acted on at a step boundary
@@ -26,6 +27,10 @@ class ConfigurationError(LeydenError, ValueError):
 
 class CheckpointError(LeydenError, ValueError):
     """A checkpoint that is damaged, unsafe to load, or does not fit what it is loaded into."""
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """A checkpoint that somebody has made to do something else than to be loaded."""
 
 
 class RunError(LeydenError, RuntimeError):

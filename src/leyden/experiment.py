@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import torch
+from annotated_types import Ge
 from torch.optim import Optimizer
 
 from leyden.callback import Callback
@@ -41,7 +43,12 @@ class Experiment:
         logger: By name; None switches one off.
         name: Of the experiment; part of the run directory's path.
         seed: Of all random number generators; set before anything is built.
+        deterministic: True refuses nondeterministic kernels, ``"warn"`` warns of them, ``"portable"`` is True and one
+            instruction set on all x86 processors. All three make batches depend on seed, epoch and index alone, not
+            on the number of workers: see `leyden.engine.seeded`.
+        threads: Within one operation; None leaves what the process has.
         test: Test the best weights after training.
+        snapshot: Keep the project's sources in the run directory; the manifest has commit and patch in any case.
         tags: For whoever reads the config later.
         optimized_metric: Name of the result that a sweep looks at.
         ckpt_path: Checkpoint to start from.
@@ -59,7 +66,10 @@ class Experiment:
         *,
         name: str = "experiment",
         seed: int = 0,
+        deterministic: bool | Literal["warn", "portable"] = False,
+        threads: Annotated[int, Ge(1)] | None = None,
         test: bool = True,
+        snapshot: bool = False,
         tags: Sequence[str] = (),
         optimized_metric: str | None = None,
         ckpt_path: str | None = None,
@@ -73,7 +83,10 @@ class Experiment:
         self.data = data if isinstance(data, LightningDataModule) else None
         self.name = name
         self.seed = seed
+        self.deterministic = deterministic
+        self.threads = threads
         self.test = test
+        self.snapshot = snapshot
         self.tags = list(tags)
         self.optimized_metric = optimized_metric
         self.ckpt_path = ckpt_path
@@ -82,6 +95,10 @@ class Experiment:
             callbacks=[each for each in (callbacks or {}).values() if each is not None],
             logger=[each for each in (logger or {}).values() if each is not None],
         )
+        if deterministic:
+            self.trainer.sample_seed = seed
+            if self.trainer.deterministic is None:
+                self.trainer.deterministic = "warn" if deterministic == "warn" else True
 
     def _use(self, optimizer: Callable[..., Optimizer] | None, scheduler: SchedulerGroup | None) -> None:
         """Let the groups stand in for `configure_optimizers`, unless the module has its own."""
@@ -102,6 +119,8 @@ class Experiment:
         Raises:
             ConfigurationError: If `optimized_metric` was not logged.
         """
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
         self.trainer.fit(self.model, datamodule=self.data, ckpt_path=ckpt_path or self.ckpt_path)
         results = numbers(self.trainer.callback_metrics)
         if self.test and self._can_test():

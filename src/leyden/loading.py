@@ -20,7 +20,7 @@ from typing import IO, Any, TypeAlias, TypeVar
 import torch
 from torch import Tensor, nn
 
-from leyden.errors import CheckpointError, ConfigurationError
+from leyden.errors import CheckpointError, ConfigurationError, UnsafeCheckpointError
 from leyden.hyperparameters import AttributeDict
 from leyden.plain import readable
 
@@ -70,7 +70,7 @@ def _unreadable(name: str, error: Exception, safe: bool) -> CheckpointError:
     told = refused or next((line for line in lines if "WeightsUnpickler error: " in line), lines[0])
     reason = told.rpartition("WeightsUnpickler error: ")[-1].strip().rstrip(".")
     if safe and refused and isinstance(error, pickle.UnpicklingError):
-        return CheckpointError(
+        return UnsafeCheckpointError(
             f"{name} is not safe to load: {reason}. Nothing in it was executed. A checkpoint of plain types and "
             "tensors was expected. If you trust whoever wrote it, pass weights_only=False: that may execute code "
             "in the file."

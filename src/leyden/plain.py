@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leyden import secrets
 from leyden.warnings import warn_once
 
 _LEFT_OUT: Any = object()
@@ -122,12 +123,26 @@ def _converted(value: Any, where: str, otherwise: Callable[[Any, str], Any]) -> 
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Mapping):
-        items = {_key(key): _converted(item, f"{where}.{key}", otherwise) for key, item in value.items()}
+        items = {
+            _key(key): _converted(item, f"{where}.{key}", otherwise)
+            for key, item in value.items()
+            if not _keeps_secret(key, item, where)
+        }
         return {key: item for key, item in items.items() if item is not _LEFT_OUT}
     if isinstance(value, (list, tuple, set, frozenset)) or type(value).__name__ == "ListConfig":
         listed = [item for each in value if (item := _converted(each, where, otherwise)) is not _LEFT_OUT]
         return tuple(listed) if isinstance(value, tuple) else listed
     return otherwise(value, where)
+
+
+def _keeps_secret(key: Any, value: Any, where: str) -> bool:
+    if not secrets.is_secret(str(key), value):
+        return False
+    warn_once(
+        f"{where}.{key} looks like a secret: loggers and checkpoints do not get it. Give it again where it is needed, "
+        f"as in load_from_checkpoint(path, {key}=...), or leave it out yourself: save_hyperparameters(ignore=[...])."
+    )
+    return True
 
 
 def _key(key: Any) -> Any:

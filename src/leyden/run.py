@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
+    from leyden.cli import startup
+
+    startup.begin(["run", *sys.argv[1:]])
     from leyden.cli.run import main
 
     sys.exit(main(sys.argv[1:]))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -240,6 +240,8 @@ class Trainer:
         self.ckpt_path: str | None = None
         self.interrupted = False
         self.forward_only = False  # from the next epoch on, run steps without backward and update
+        self.sample_seed: int | None = None  # given one, batches depend on it and the epoch: leyden.engine.seeded
+        self.row_listener: Callable[[dict[str, float], int], None] | None = None  # hears what the loggers are sent
         self.predictions: list[Any] | None = None
         self.fit_loop = FitLoop(self)
         self.predict_loop = PredictLoop()

@@ -60,6 +60,11 @@ DIFFERENCES = {
         leyden="all are there: a fit stopped anywhere goes on as if it had not been stopped",
         reason="a result must not depend on when a job was interrupted",
     ),
+    "secret_hyperparameters": Difference(
+        lightning="hyper-parameters that hold a password or token are in checkpoints and logs",
+        leyden="they are left out, with a warning: load_from_checkpoint(path, api_key=...)",
+        reason="files are shared more widely than keys should be",
+    ),
     "several_automatic_optimizers": Difference(
         lightning="several optimizers need manual optimisation",
         leyden="training_step(self, batch, batch_idx, optimizer_idx) lets them take turns, as Lightning 1 did",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import lightning.pytorch.tuner
 import observed_callbacks
@@ -52,6 +53,20 @@ def _(library, tmp_path):
     options = {"accumulate_grad_batches": 3, "val_check_interval": 2}
     fitted(library, tmp_path, regression(library), logger=logger, **options)
     return [step for step, row in logger.rows if "val_loss" in row]
+
+
+@observed("secret_hyperparameters", theirs=["api_key", "width"], ours=["width"])
+def _(library, tmp_path):
+    class Module(regression(library)):
+        def __init__(self, api_key, width):
+            super().__init__()
+            self.save_hyperparameters()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer, _ = fitted(library, tmp_path, lambda: Module("correct horse", 3))
+        trainer.save_checkpoint(tmp_path / "it.ckpt")
+    return sorted(torch.load(tmp_path / "it.ckpt", weights_only=True)["hyper_parameters"])
 
 
 @observed("exact_resume", theirs=False, ours=True)

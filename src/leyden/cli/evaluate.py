@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
+from leyden.cli.trusting import add_trust
 from leyden.errors import LeydenError
 from leyden.runs.inference import find
 
@@ -16,6 +17,7 @@ def parser(command: str, description: str) -> ArgumentParser:
     made.add_argument("path", help="a run directory, or a checkpoint inside of one")
     made.add_argument("overrides", nargs="*", metavar="key=value", help="changes to the run's config")
     made.add_argument("--last", action="store_true", help="take the last checkpoint of a run, not the best one")
+    add_trust(made)
     return made
 
 
@@ -25,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     options.add_argument("--validate", action="store_true", help="use the validation data, not the test data")
     arguments = options.parse_intermixed_args(argv)
     try:
-        trained = find(arguments.path, arguments.overrides, "last" if arguments.last else "best")
+        trained = find(arguments.path, arguments.overrides, "last" if arguments.last else "best", arguments.trust)
         trainer, experiment = trained.experiment.trainer, trained.experiment
         print(f"checkpoint  {trained.checkpoint}")
         evaluate = trainer.validate if arguments.validate else trainer.test

@@ -5,7 +5,6 @@ Subcommands are imported when they are called, so that ``leyden --help`` answers
 
 from __future__ import annotations
 
-import difflib
 import os
 import signal
 import sys
@@ -13,12 +12,16 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from leyden import __version__
+from leyden.cli import startup
 
 COMMANDS = {
     "train": "compose an experiment, make its run directory, and execute it",
     "run": "execute a run directory; an interrupted one goes on where it was",
     "evaluate": "test a run or a checkpoint",
     "predict": "predict with a run or a checkpoint",
+    "reproduce": "run a finished run once more, and say whether the result is the same",
+    "runs": "list, compare, follow, export, pin and remove runs",
+    "report": "write a page about a run, or about several side by side",
     "lightning": "run a script written for Lightning on Leyden, unchanged",
 }
 
@@ -42,6 +45,8 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (default: the process's own); returns the exit code."""
+    if argv is None:
+        startup.begin(sys.argv[1:])
     try:
         return dispatch(list(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:  # `leyden train --help | head`: the reader has seen enough
@@ -62,6 +67,8 @@ def dispatch(words: list[str]) -> int:
 
         return complete(words, {"train": "train"}, list(COMMANDS))
     if words[0] not in COMMANDS:
+        import difflib
+
         close = difflib.get_close_matches(words[0], COMMANDS, n=1)
         hint = f"Did you mean: leyden {close[0]}" if close else f"Commands are: {', '.join(COMMANDS)}"
         print(f"leyden: {words[0]!r} is no command. {hint}", file=sys.stderr)

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from leyden.errors import ConfigurationError, Interrupted, LeydenError, RunError
+from leyden.errors import ConfigurationError, Interrupted, LeydenError, RunError, UnsafeCheckpointError
 from leyden.experiment import Experiment
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import execute
 
 
-def run_and_report(directory: RunDirectory, experiment: Experiment | None = None) -> int:
-    """Execute *directory*, print its outcome, and return the exit code."""
+def run_and_report(
+    directory: RunDirectory,
+    experiment: Experiment | None = None,
+    trusted: Sequence[str] = (),
+    until: int | None = None,
+) -> int:
+    """Execute *directory*, print its outcome, and return the exit code; the arguments are those of `execute`."""
     shown = os.path.relpath(directory.path)
     shown = shown if not shown.startswith("..") else str(directory.path)
     try:
-        results = execute(directory, experiment)
+        results = execute(directory, experiment, trusted, until)
     except Interrupted as stop:
         lost = "" if stop.checkpoint else ", nothing saved: checkpoints are off"
         print(f"\n{stop}{lost}\nresume with:  leyden run {shown}", file=sys.stderr)
@@ -28,7 +33,7 @@ def run_and_report(directory: RunDirectory, experiment: Experiment | None = None
     except KeyboardInterrupt:
         print(f"\nstopped at once\nresume from the last checkpoint with:  leyden run {shown}", file=sys.stderr)
         return 130
-    except (ConfigurationError, RunError) as error:
+    except (ConfigurationError, RunError, UnsafeCheckpointError) as error:
         print(f"{error}\nrun directory  {shown}", file=sys.stderr)
         return 2
     except LeydenError as error:

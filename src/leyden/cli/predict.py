@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         if output.exists():
             raise ConfigurationError(f"{output} exists already. Choose another file with --output, or remove it first.")
-        trained = find(arguments.path, arguments.overrides, "last" if arguments.last else "best")
+        trained = find(arguments.path, arguments.overrides, "last" if arguments.last else "best", arguments.trust)
         experiment = trained.experiment
         print(f"checkpoint  {trained.checkpoint}")
         found = experiment.trainer.predict(

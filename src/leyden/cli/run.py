@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from leyden.cli.outcome import run_and_report
+from leyden.cli.trusting import add_trust
 from leyden.errors import RunError
 from leyden.runs.directory import RunDirectory
 
@@ -19,10 +20,12 @@ def main(argv: Sequence[str]) -> int:
         "a finished one is not run again.",
     )
     parser.add_argument("directory", help="what leyden train made")
+    parser.add_argument("--until", type=int, metavar="STEP", help="stop after so many training steps")
+    add_trust(parser)
     arguments = parser.parse_args(argv)
     try:
         directory = RunDirectory(arguments.directory)
     except RunError as error:
         print(error, file=sys.stderr)
         return 2
-    return run_and_report(directory)
+    return run_and_report(directory, trusted=arguments.trust, until=arguments.until)

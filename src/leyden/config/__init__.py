@@ -10,6 +10,9 @@
                 dump(config) -> str, load(path) -> dict         the YAML they are kept in
     overrides   apply_overrides(saved, lines) -> dict           ``key=value`` on a saved config
     build       build(config) -> Experiment                     the one place that instantiates
+    trust       Trust.of(directory, given): whose code a config from a directory may name
+    judge       admit(config, trust, subject): refuse one that names anything else (`harmless`: what computes only)
+    bounded     read_text(path), read_json(path), check_plain(text): small and plain, or refused
     project     project_root(), shipped_conf(), put_project_on_path()
 
 One run, from the words typed to objects:

@@ -29,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from leyden.config.check import BESIDE_ROOT
 from leyden.config.project import put_project_on_path, shown
+from leyden.config.references import resolved
 from leyden.config.targets import locate
 from leyden.errors import ConfigurationError, LeydenError
 
@@ -42,19 +43,22 @@ class BuildError(LeydenError, RuntimeError):
     """A constructor failed; its own exception is the cause."""
 
 
-def build(config: DictConfig | Mapping[str, Any]) -> Experiment:
+def build(config: DictConfig | Mapping[str, Any], composed: bool = True) -> Experiment:
     """Build the experiment that *config* describes. Seeds are the caller's business.
 
     Args:
         config: Composed and checked, best of all frozen.
+        composed: On this command line; False if it was read from a directory. Then the import path stays what
+            `leyden.config.judge.admit` has made it: the directory that the process is in may be anybody's.
 
     Raises:
         ConfigurationError: If a constructor raised one, or a ValueError, with the path in
             the config in front; or if Hydra refuses to call a target.
         BuildError: If a constructor raised anything else.
     """
-    put_project_on_path()
-    values = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else dict(config)
+    if composed:
+        put_project_on_path()
+    values = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else resolved(config)
     assert isinstance(values, dict)
     tree = {str(key): _prepared(value) for key, value in values.items() if key not in BESIDE_ROOT}
     try:

@@ -9,6 +9,7 @@ of what it names:
     arguments  without a default are given (unless ``_partial_``)
     values     fit the annotations, bounds included
     ${...}     leads somewhere;  ???  is filled in
+    secrets    are referred to, not written down
 
 The root is such a node as well (`leyden.experiment.Experiment`), so a key at the top level
 that nobody reads is found in the same way.
@@ -27,6 +28,7 @@ from leyden.config.origins import Origins
 from leyden.config.plain import BROKEN, plain
 from leyden.config.problems import COMMAND_LINE, ConfigProblems, Problem, did_you_mean
 from leyden.config.project import put_project_on_path
+from leyden.config.references import literal_secrets
 from leyden.config.targets import Arguments, arguments_of, locate
 from leyden.config.values import mismatch, type_name
 from leyden.errors import ConfigurationError
@@ -49,7 +51,7 @@ def check(config: DictConfig | Mapping[str, Any], origins: Origins | None = None
     put_project_on_path()
     values, broken = plain(config)
     inner = {key: value for key, value in values.items() if key not in BESIDE_ROOT}
-    found = [*broken, *_paths(values.get("paths"), origins), *_node(inner, "")]
+    found = [*broken, *literal_secrets(inner, config), *_paths(values.get("paths"), origins), *_node(inner, "")]
     return found if origins is None else [_with_origin(one, origins) for one in found]
 
 

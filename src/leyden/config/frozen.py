@@ -1,11 +1,13 @@
 """The resolved config: plain values, and the YAML they are kept in.
 
 Execution reads nothing else. Whatever depended on the place and the moment of composing
-(``${...}``, the current directory, the clock) is a value by then.
+(``${...}``, the current directory, the clock) is a value by then; secrets alone stay references
+to the environment: see `leyden.config.references`.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from leyden.config.bounded import check_plain, read_text
 from leyden.config.plain import BROKEN, RUN_DIR, fill_run_dir, plain
 from leyden.config.problems import ConfigProblems, Problem
+from leyden.config.references import references
 from leyden.errors import ConfigurationError
 
 
@@ -43,7 +47,7 @@ def freeze(config: DictConfig | Mapping[str, Any], run_dir: str | Path | None = 
         raise ConfigProblems(problems)
     assert BROKEN not in values.values()
     values.pop("hydra", None)
-    return values
+    return references(values, root)
 
 
 def dump(config: Mapping[str, Any]) -> str:
@@ -52,14 +56,16 @@ def dump(config: Mapping[str, Any]) -> str:
 
 
 def load(path: str | Path) -> dict[str, Any]:
-    """Read what `dump` wrote.
+    """Read what `dump` wrote, or somebody pretends so: nothing in it is built, and its size is limited.
 
     Raises:
-        ConfigurationError: If there is no such file, or it holds no mapping.
+        ConfigurationError: If there is no such file, or it holds anything but a mapping of plain values.
     """
     try:
-        config = OmegaConf.load(path)
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        text = read_text(path)
+        check_plain(text)
+        config = OmegaConf.load(io.StringIO(text))
+    except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
         raise ConfigurationError(f"{path} cannot be read as a config: {error}") from error
     values = OmegaConf.to_container(config, resolve=False)
     if not isinstance(values, dict):

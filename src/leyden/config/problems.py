@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from leyden import secrets
 from leyden.errors import ConfigurationError
 
 
@@ -57,12 +58,12 @@ class ConfigProblems(ConfigurationError):
 
 
 def render(problems: Sequence[Problem], subject: str = "the composed config") -> str:
-    """Write *problems* as one aligned list under a line that counts them."""
+    """Write *problems* as one aligned list under a line that counts them; secrets in them are covered."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     width = max((len(problem.path) for problem in problems), default=0)
     indent = "\n" + " " * (width + 5)
     lines = [f"  {problem.path.ljust(width)}   {str(problem).replace(chr(10), indent)}" for problem in problems]
-    return "\n".join([f"{count} in {subject} (nothing has been built):", *lines])
+    return secrets.masked("\n".join([f"{count} in {subject} (nothing has been built):", *lines]))
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

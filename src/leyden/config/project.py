@@ -12,8 +12,11 @@ that holds a ``conf`` directory or a ``pyproject.toml``.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
+
+CODE_ROOT = "LEYDEN_CODE_ROOT"  # a project to take code from in the place of the one the current directory lies in
 
 
 def shipped_conf() -> Path:
@@ -25,6 +28,8 @@ def shipped_conf() -> Path:
 
 def project_root(start: Path | None = None) -> Path | None:
     """Return the project that *start* (default: the current directory) lies in, if any."""
+    if start is None and os.environ.get(CODE_ROOT):
+        return Path(os.environ[CODE_ROOT])
     here = (start or Path.cwd()).resolve()
     for directory in (here, *here.parents):
         if (directory / "conf").is_dir() or (directory / "pyproject.toml").is_file():

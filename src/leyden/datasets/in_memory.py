@@ -52,6 +52,11 @@ class InMemory(Dataset[Batch]):
         self.tensors = tensors
         self.transform = transform
 
+    @property
+    def draws(self) -> bool:
+        """Whether fetching may draw random numbers: a transform may."""
+        return self.transform is not None
+
     def __len__(self) -> int:
         return len(self.tensors[0])
 
@@ -74,6 +79,9 @@ class InMemory(Dataset[Batch]):
 def whole(batch: Any) -> Any:
     """Collate nothing: what ``__getitems__`` returned is the batch already."""
     return batch
+
+
+vars(whole)["draws"] = False  # no random numbers: see `leyden.engine.seeded`
 
 
 def loader(

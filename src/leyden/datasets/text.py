@@ -36,6 +36,8 @@ class Windows(Dataset[tuple[Tensor, ...]]):
         block_size: Length ``L`` of a window; ``N`` must be at least ``L + 1``.
     """
 
+    draws = False  # no random numbers: see `leyden.engine.seeded`
+
     def __init__(self, tokens: Tensor, block_size: int) -> None:
         self.tokens = tokens
         self.block_size = block_size

@@ -4,6 +4,7 @@
     session        what a loop works with, and how it is set up
     hooks          which hooks are overridden, resolved once
     data           loaders, limits, transfer to the device, position
+    seeded         order and random numbers of samples that no number of workers changes
     optimization   optimizers and schedulers in every accepted form
     step           forward, backward, update: the only place that does them
     fit            epochs and batches

@@ -24,6 +24,7 @@ from leyden.datamodule import LightningDataModule
 from leyden.engine.gather import gathering
 from leyden.engine.hooks import is_overridden
 from leyden.engine.position import END, Followed, StatefulLoader, announce_epoch, generators, unfetched
+from leyden.engine.seeded import ordered, sampled
 from leyden.errors import CheckpointError, ConfigurationError
 from leyden.module import LightningModule
 from leyden.warnings import warn_once
@@ -52,8 +53,10 @@ def request(name: str, given: Any, module: LightningModule, datamodule: Lightnin
     return None
 
 
-def training_source(loaders: Any, limit: float, overfit: float, where: str) -> Source:
+def training_source(loaders: Any, limit: float, overfit: float, where: str, seed: int | None = None) -> Source:
     """Return what training reads, one loader or a collection of them, with its number of batches.
+
+    With a *seed* the batches depend on it and the epoch alone: see `leyden.engine.seeded`.
 
     Raises:
         ConfigurationError: If a loader cannot be iterated over, or loaders are to be read one after another.
@@ -61,38 +64,40 @@ def training_source(loaders: Any, limit: float, overfit: float, where: str) -> S
     if is_collection(loaders):
         loaders = CombinedLoader(loaders, "max_size_cycle")
     if not isinstance(loaders, CombinedLoader):
-        return _source(loaders, limit, overfit, where)
+        return _source(loaders, limit, overfit, where, seed)
     if loaders.mode == "sequential":
         raise ConfigurationError(
             f"{where} returned a CombinedLoader of mode 'sequential', which training does not read. "
             "Use 'min_size', 'max_size_cycle' or 'max_size', or join the data sets with torch's ConcatDataset."
         )
-    return _combined(loaders, limit, overfit, where)
+    return _combined(loaders, limit, overfit, where, seed)
 
 
-def sources(loaders: Any, limit: float, overfit: float, where: str, side_by_side: bool = True) -> list[Source]:
+def sources(
+    loaders: Any, limit: float, overfit: float, where: str, side_by_side: bool = True, seed: int | None = None
+) -> list[Source]:
     """Return the evaluation loaders, to be run one after another.
 
     Loaders combined in another mode than ``sequential`` are one of them, if *side_by_side* allows that.
+    With a *seed* their batches depend on it and the epoch alone.
 
     Raises:
         ConfigurationError: If a loader cannot be iterated over, or such a combination is not allowed.
     """
-    if not isinstance(loaders, CombinedLoader):
-        return [_source(loader, limit, overfit, where) for loader in flatten(loaders)]
-    if loaders.mode == "sequential":
-        return [_source(loader, limit, overfit, where) for loader in loaders.flattened]
+    if not isinstance(loaders, CombinedLoader) or loaders.mode == "sequential":
+        found = loaders.flattened if isinstance(loaders, CombinedLoader) else flatten(loaders)
+        return [_source(loader, limit, overfit, where, seed, place) for place, loader in enumerate(found)]
     if not side_by_side:
         raise ConfigurationError(
             f"{where} returned a CombinedLoader of mode {loaders.mode!r}, but predictions are made for one loader "
             "after another. Use mode 'sequential', or return the loaders themselves."
         )
-    return [_combined(loaders, limit, overfit, where)]
+    return [_combined(loaders, limit, overfit, where, seed)]
 
 
-def _combined(loaders: CombinedLoader, limit: float, overfit: float, where: str) -> Source:
+def _combined(loaders: CombinedLoader, limit: float, overfit: float, where: str, seed: int | None) -> Source:
     """Apply the limit to each of *loaders*; the user's object is left as it is."""
-    found = [_source(loader, limit, overfit, where) for loader in loaders.flattened]
+    found = [_source(loader, limit, overfit, where, seed, place) for place, loader in enumerate(loaders.flattened)]
     combined = copy.copy(loaders)
     combined.flattened = [source.loader for source in found]
     combined.limits = [source.batches for source in found]
@@ -110,7 +115,7 @@ def announce(loader: Any, epoch: int) -> None:
         announce_epoch(each.loader if isinstance(each, Followed) else each, epoch)
 
 
-def _source(loader: Any, limit: float, overfit: float, where: str) -> Source:
+def _source(loader: Any, limit: float, overfit: float, where: str, seed: int | None, place: int = 0) -> Source:
     if not hasattr(loader, "__iter__") and not hasattr(loader, "__getitem__"):
         raise ConfigurationError(
             f"{where} returned {loader!r:.80} of type {type(loader).__name__}. Expected something to iterate over, "
@@ -118,7 +123,11 @@ def _source(loader: Any, limit: float, overfit: float, where: str) -> Source:
         )
     if overfit:
         loader, limit = _in_order(loader), overfit
-    return Source(gathering(loader), batches_to_take(length_of(loader), limit, where))
+    count = batches_to_take(length_of(loader), limit, where)
+    if seed is None:
+        return Source(gathering(loader), count)
+    salt = (seed, where, place)
+    return Source(sampled(gathering(ordered(loader, *salt)), *salt), count)
 
 
 def batches_to_take(length: float, limit: float, where: str) -> float:

@@ -31,6 +31,8 @@ from torch.utils.data import (
     default_collate,
 )
 
+from leyden.engine.seeded import Shuffled, as_it_is
+
 AHEAD = 32  # batches whose indices are turned into one tensor
 
 
@@ -41,6 +43,8 @@ class Rows(Dataset[list[Tensor]]):
         source: Whose tensors are read, at each batch anew.
         chosen: Positions of the samples in it, shape ``(N,)``; None for all.
     """
+
+    draws = False
 
     def __init__(self, source: TensorDataset, chosen: Tensor | None) -> None:
         self.source = source
@@ -90,7 +94,7 @@ def gathering(loader: Any) -> Any:
     return RowsLoader(
         rows,
         batch_sampler=loader.batch_sampler,
-        collate_fn=_whole,
+        collate_fn=as_it_is,
         pin_memory=loader.pin_memory,
         generator=loader.generator,
     )
@@ -100,7 +104,7 @@ def _is_predictable(sampler: Any) -> bool:
     """Whether nobody can tell that *sampler* is asked early: its order is fixed once the first index is drawn."""
     if type(sampler) is RandomSampler:
         return sampler.generator is None and not sampler.replacement
-    return type(sampler) is SequentialSampler
+    return type(sampler) in (SequentialSampler, Shuffled)
 
 
 def _is_plain(loader: Any) -> bool:
@@ -128,7 +132,3 @@ def _rows(dataset: Any) -> Rows | None:
 def _can_gather(tensor: Tensor) -> bool:
     plain = type(tensor) is Tensor and tensor.layout is torch.strided
     return plain and tensor.device.type == "cpu" and not tensor.requires_grad
-
-
-def _whole(batch: Any) -> Any:
-    return batch

@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from leyden import rng
+from leyden.engine.seeded import Passes
 
 END: Any = object()
 PASSED_OVER: Any = object()
@@ -99,7 +100,7 @@ class Followed:
 
     def _passed(self, iterator: Iterator[Any], unwanted: Iterator[Any] | None, start: int) -> Iterator[Any]:
         """Pass over the batches of the latest iterator that had been taken, and go on with those that had not."""
-        self._restore(self._asked)
+        self._restore(self._asked, begun=True)
         while self._taken < start:
             if unwanted is not None and next(unwanted, END) is END:
                 return
@@ -110,10 +111,12 @@ class Followed:
     def _random(self) -> dict[str, Any]:
         return {"rng": rng.capture(), "generators": [each.get_state() for each in generators(self.loader)]}
 
-    def _restore(self, state: dict[str, Any] | None) -> None:
+    def _restore(self, state: dict[str, Any] | None, begun: bool = False) -> None:
         if state is None:
             return
         rng.restore(state["rng"])
+        if begun and any(isinstance(each, Passes) for each in samplers(self.loader)):
+            return  # its generators are nobody else's: they stand where making the iterator has left them
         for generator, saved in zip(generators(self.loader), state["generators"], strict=False):
             generator.set_state(saved)
 
@@ -137,10 +140,13 @@ def unfetched(iterator: Iterator[Any]) -> Iterator[Any]:
 
 
 def samplers(loader: Any) -> list[Any]:
-    """Return what decides on the order of *loader*'s samples."""
-    batch_sampler = getattr(loader, "batch_sampler", None)
-    found = [getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None)]
-    return [each for index, each in enumerate(found) if each is not None and each not in found[:index]]
+    """Return what decides on the order of *loader*'s samples, samplers inside of samplers included."""
+    found: list[Any] = []
+    for each in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
+        while each is not None and not any(each is other for other in found):
+            found.append(each)
+            each = getattr(each, "sampler", None)
+    return found
 
 
 def generators(loader: Any) -> list[torch.Generator]:

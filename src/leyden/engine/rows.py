@@ -34,6 +34,8 @@ def write_row(session: Session, values: dict[str, Tensor], step: int | None = No
     if step is None:
         step = session.progress.log_step if session.stage == "fit" else session.progress.windows
         row.setdefault("epoch", session.progress.epochs)
+    if session.trainer.row_listener is not None:
+        session.trainer.row_listener(row, step)
     for logger in loggers:
         logger.log_metrics(row, step=step)
         if flush:

@@ -154,10 +154,10 @@ class Loaders:
             return []
         self.raw[kind] = found.iterables if isinstance(found, CombinedLoader) else found
         overfit = trainer.overfit_batches if kind in ("train", "val") else 0
-        where = f"{name}()"
+        where, seed = f"{name}()", trainer.sample_seed
         if kind == "train":
-            return [training_source(found, limit, overfit, where)]
-        return sources(found, limit, overfit, where, side_by_side=kind != "predict")
+            return [training_source(found, limit, overfit, where, seed)]
+        return sources(found, limit, overfit, where, side_by_side=kind != "predict", seed=seed)
 
 
 def merge_callbacks(trainer: Trainer, module: LightningModule) -> list[Callback]:

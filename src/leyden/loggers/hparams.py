@@ -2,7 +2,7 @@
 
 Numbers, text, lists and dicts stay what they are. Classes and functions become their
 dotted name, because their repr contains an address that differs from run to run; any
-other live object becomes ``str(object)``.
+other live object becomes ``str(object)``, and what looks like a secret is covered.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from leyden import atomic
+from leyden import atomic, secrets
 
 
 def plain_params(params: Mapping[str, Any] | Namespace | None) -> dict[str, Any]:
@@ -37,7 +37,10 @@ def plain_value(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): plain_value(item) for key, item in value.items()}
+        return {
+            str(key): secrets.MASK if secrets.is_secret(str(key), item) else plain_value(item)
+            for key, item in value.items()
+        }
     if isinstance(value, (Sequence, AbstractSet)) and not isinstance(value, (str, bytes)):
         return [plain_value(item) for item in value]
     return _plain_leaf(value)

@@ -3,6 +3,7 @@
     <run dir>/
       config.yaml       complete and resolved: the only input of execution
       overrides.yaml    what was typed, and the option chosen of each group
+      manifest.json     what the run depended on; code.patch beside it
       status.json       queued, running, finished, failed or interrupted; attempts; the first real error
       result.json       the final metrics
       metrics.csv ...   what the loggers wrote
@@ -16,7 +17,6 @@ that lie below the directory move along.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,11 +24,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from leyden import atomic
+from leyden import atomic, secrets
+from leyden.config.bounded import read_json
 from leyden.config.frozen import dump, load
-from leyden.errors import CheckpointError, RunError
-from leyden.loading import read
+from leyden.errors import CheckpointError, RunError, UnsafeCheckpointError
 from leyden.paths import relocated
+from leyden.runs.archive import open_checkpoint
 from leyden.warnings import log
 
 
@@ -83,7 +84,7 @@ class RunDirectory:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir()
-        atomic.write_text(path / "overrides.yaml", dump(overrides))
+        atomic.write_text(path / "overrides.yaml", dump(secrets.masked_values(overrides)))
         atomic.write_json(path / "status.json", {"status": "queued", "created": now(), "attempts": 0})
         atomic.write_text(path / "config.yaml", dump(config))
         return cls(path)
@@ -125,12 +126,18 @@ class RunDirectory:
         )
 
     def last_checkpoint(self) -> Path | None:
-        """Return the newest checkpoint from which training can go on; damaged ones are passed over."""
+        """Return the newest checkpoint from which training can go on; damaged ones are passed over.
+
+        Raises:
+            RunError: If one of them is no accident: it would execute something, or fill the memory.
+        """
         files = [path for path in self.checkpoints.rglob("*.ckpt") if path.is_file()]
         for path in sorted(files, key=lambda each: each.stat().st_mtime_ns, reverse=True):
             try:
-                if "leyden" in read(path):
+                if "leyden" in open_checkpoint(path):
                     return path
+            except UnsafeCheckpointError as error:
+                raise RunError(str(error)) from error
             except CheckpointError as error:
                 log.warning("passing over %s: %s", path, error)
         return None
@@ -148,7 +155,7 @@ class RunDirectory:
             except OSError:
                 file.seek(0)
                 raise RunError(
-                    f"{self.path} is being executed by process {file.read().strip() or 'unknown'}. "
+                    f"{self.path} is being executed by process {file.read(20).strip() or 'unknown'}. "
                     "Wait until it is done, or stop it first."
                 ) from None
             file.truncate(0)
@@ -159,7 +166,6 @@ class RunDirectory:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}

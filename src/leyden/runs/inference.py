@@ -11,9 +11,10 @@ from typing import Any, Literal
 from leyden.config.overrides import apply_overrides
 from leyden.errors import RunError
 from leyden.experiment import Experiment
-from leyden.loading import read
+from leyden.runs.archive import check_size, open_checkpoint
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import enter, prepare
+from leyden.runs.guard import admitted
 
 Which = Literal["best", "last"]
 
@@ -33,26 +34,31 @@ class Trained:
     experiment: Experiment
 
 
-def find(path: str | os.PathLike[str], overrides: Sequence[str] = (), which: Which = "best") -> Trained:
+def find(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), which: Which = "best", trusted: Sequence[str] = ()
+) -> Trained:
     """Find the run and the checkpoint meant by *path*, and build the experiment again.
 
     Args:
         path: A run directory, or a checkpoint inside of one.
         overrides: Changes to the saved config, such as ``data.batch_size=256``.
         which: Which checkpoint of a directory to take.
+        trusted: Packages, folders and URLs that the saved config may name, beside those of the project.
 
     Raises:
         RunError: If there is no run or no checkpoint.
-        ConfigurationError: If an override does not fit the config.
+        ConfigurationError: If an override does not fit the config, or the config names what may not be called.
     """
     given = Path(path).resolve()
     directory = _run_of(given)
+    saved = admitted(directory, trusted, without=("logger", "callbacks"))
     checkpoint = given if given.is_file() else choose(directory, which)
-    config = apply_overrides(directory.config(), list(overrides))
+    check_size(checkpoint)
+    config = apply_overrides(saved, list(overrides))
     config["logger"], config["callbacks"] = {}, {}
     config["trainer"] = {**config["trainer"], "enable_checkpointing": False, "enable_model_summary": False}
-    enter(config.get("paths", {}).get("work_dir"))
-    return Trained(directory, checkpoint, prepare(config))
+    enter(config["paths"].get("work_dir"))
+    return Trained(directory, checkpoint, prepare(config, composed=False))
 
 
 def _run_of(given: Path) -> RunDirectory:
@@ -80,7 +86,8 @@ def choose(directory: RunDirectory, which: Which) -> Path:
         )
     if which == "last":
         return last
-    states: dict[str, Any] = read(last).get("callbacks", {})
-    named = [Path(state["best_model_path"]).name for state in states.values() if state.get("best_model_path")]
-    found = [path for name in named for path in directory.checkpoints.rglob(name)]
+    states: dict[str, Any] = open_checkpoint(last).get("callbacks", {})
+    best = [state.get("best_model_path") for state in states.values() if isinstance(state, dict)]
+    named = [Path(path).name for path in best if isinstance(path, str) and path]
+    found = [path for name in named for path in directory.checkpoints.rglob("*") if path.name == name]
     return found[0] if found else last

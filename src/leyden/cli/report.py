@@ -1,0 +1,66 @@
+"""``leyden report DIR... [--out FILE.html] [--open]``: a page about a run, or about several side by side."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from leyden import atomic
+from leyden.errors import ConfigurationError, RunError
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        out = _free(arguments.out)
+        atomic.write_text(out, _written(arguments.directories))
+    except (ConfigurationError, RunError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"report  {out}")
+    if arguments.open:
+        webbrowser.open(out.resolve().as_uri())
+    return 0
+
+
+def _written(directories: Sequence[str]) -> str:
+    from leyden.runs.report import gather, page
+
+    return page([gather(path) for path in dict.fromkeys(directories)])
+
+
+def _free(out: Path) -> Path:
+    """Refuse to replace anything but an older report.
+
+    Raises:
+        ConfigurationError: If there is something else.
+    """
+    from leyden.runs.report.page import MARK
+
+    if out.is_dir():
+        raise ConfigurationError(f"{out}, given by --out, is a directory. Name a file in it: --out {out}/report.html")
+    if out.is_file():
+        with open(out, "rb") as file:
+            if file.read(len(MARK)) == MARK.encode():
+                return out
+    if out.exists():
+        raise ConfigurationError(
+            f"{out} exists already and is no report: it would be lost. Name another file with --out, or remove it."
+        )
+    return out
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="leyden report",
+        description="Write one HTML page about a run or a comparison of several: curves, results, config, manifest, "
+        "reproduction. It holds everything it shows, and needs no network.",
+    )
+    parser.add_argument("directories", nargs="+", metavar="DIR", help="what leyden train made")
+    parser.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE.html", help="(%(default)s)")
+    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    return parser

@@ -1,0 +1,99 @@
+"""``leyden reproduce DIR``: run it once more in a new directory, and say whether the result is the same."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from leyden.cli.trusting import add_trust
+from leyden.errors import ConfigurationError, RunError
+from leyden.runs import reproduction
+from leyden.runs.difference import table
+from leyden.runs.directory import RunDirectory
+from leyden.runs.guard import admitted
+from leyden.runs.reproduction import TOLERANCE, Reproduction
+from leyden.runs.verdict import Outcome
+
+EXIT_CODES = {Outcome.EXACT: 0, Outcome.SAME_RECIPE: 3, Outcome.DIFFERENT: 4}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    shown = sys.stderr if arguments.json else sys.stdout
+    try:
+        original = RunDirectory(arguments.directory)
+        admitted(original, arguments.trust)  # before anything is asked or written: anybody may have made it
+        copy = reproduction.copied(original, arguments.out, arguments.overrides)
+        print(f"then and now\n\n{table(reproduction.preflight(original, copy))}\n", file=shown, flush=True)
+        code = reproduction.execute(original, copy, arguments.code, arguments.until, arguments.trust, shown)
+        if code:
+            print(f"the repetition ended with exit code {code}; see {_short(copy.path)}/logs", file=sys.stderr)
+            return code
+        found = reproduction.judge(original, copy, arguments.tolerance, arguments.until)
+    except (ConfigurationError, RunError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if arguments.json:
+        print(json.dumps(json.loads((copy.path / "reproduction.json").read_text()), indent=2))
+    else:
+        print(report(found))
+    return EXIT_CODES[found.verdict.outcome]
+
+
+def report(found: Reproduction) -> str:
+    """Write a verdict for a terminal."""
+    verdict = found.verdict
+    width = max(len(check.what) for check in verdict.checks)
+    marks = {True: "equal   ", False: "differs "}
+    lines = [f"{marks[check.equal]} {check.what:<{width}}  {check.said}" for check in verdict.checks]
+    late = [each for each in found.differences if each.key.split(".")[0] in ("data", "loaders", "determinism", "world")]
+    if late:
+        lines += ["", table(late)]
+    said = {
+        Outcome.EXACT: "exact: every bit that was recorded is the same",
+        Outcome.SAME_RECIPE: f"same recipe: at most {verdict.largest:.3g} apart, of {verdict.tolerance:g} (relative)",
+        Outcome.DIFFERENT: "different",
+    }[verdict.outcome]
+    if verdict.first_diverging_step is not None:
+        by = "" if verdict.difference is None else f", by {verdict.difference:.3g}"
+        said += f"; first diverging step {verdict.first_diverging_step}{by}"
+    return "\n".join(["", *lines, "", f"verdict        {said}", f"run directory  {_short(found.copy.path)}"])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="leyden reproduce",
+        description="Run a finished run once more, in a new directory, and compare. "
+        "Exit code: 0 exact, 3 same recipe, 4 different, 2 nothing to compare.",
+    )
+    parser.add_argument("directory", help="what leyden train made; nothing is written into it")
+    parser.add_argument("overrides", nargs="*", help="key=value: what is to be different, to see whether it matters")
+    parser.add_argument(
+        "--code",
+        choices=("current", "original"),
+        default="current",
+        help="run the code of now, or the recorded commit and patch from a git worktree",
+    )
+    parser.add_argument("--until", type=_steps, metavar="STEP", help="compare only the first so many training steps")
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="relative; for 'same recipe' (%(default)g)")
+    parser.add_argument("--out", type=Path, help="the new directory; default beside the original")
+    parser.add_argument("--json", action="store_true", help="print reproduction.json, and all else on standard error")
+    add_trust(parser)
+    return parser
+
+
+def _steps(text: str) -> int:
+    steps = int(text)
+    if steps < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of steps from 1 on")
+    return steps
+
+
+def _short(path: Path) -> str:
+    shown = os.path.relpath(path)
+    return str(path) if shown.startswith("..") else shown

@@ -1,0 +1,95 @@
+"""What the subcommands of ``leyden runs`` share: the output folder, conditions, and how a run is shown in a table."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill, indent
+
+from leyden.cli.columns import number, on_terminal, span
+from leyden.runs.listing import FIELDS, MISSING, TIMES, Run, default_root, list_runs
+from leyden.runs.query import conditions, ordered, select
+
+CONDITIONS = """conditions:
+  status=finished  seed=1,2,3  model.hidden=[64]  optimizer=adamw  'test_acc>0.97'  'age<2d'  name~mlp
+  Keys of the config, options of groups, metrics, and
+{fields}.
+  Operators = != > >= < <= and ~ (contains, or a pattern with *); commas give alternatives.
+  What the shell would take for itself has to stand in quotes. A name that means two things: config.KEY,
+  choices.KEY, metrics.KEY. A status is queued, running, finished, failed, interrupted, dead (its process is
+  gone) or silent (on another machine, nothing heard for ten minutes)."""
+
+
+def parser(command: str, description: str, filters: bool = False) -> ArgumentParser:
+    """Return the parser of a subcommand.
+
+    Args:
+        command: Its name.
+        description: What it does.
+        filters: Whether it takes conditions.
+    """
+    made = ArgumentParser(
+        prog=f"leyden runs {command}",
+        description=description,
+        epilog=CONDITIONS.format(fields=indent(fill(", ".join(FIELDS), 96), "    ")) if filters else None,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--in", dest="root", metavar="FOLDER", type=Path, help="the output folder (default: runs)")
+    return made
+
+
+def parse(made: ArgumentParser, argv: Sequence[str]) -> Namespace:
+    """Parse; an order that begins with a minus, ``--sort -test_acc``, is no flag."""
+    words = list(argv)
+    for at in [at for at, word in enumerate(words) if word == "--sort"][::-1]:
+        words[at : at + 2] = ["=".join(words[at : at + 2])]
+    found = made.parse_intermixed_args(words)
+    found.root = found.root or default_root()
+    return found
+
+
+def selected(arguments: Namespace, words: Sequence[str]) -> list[Run]:
+    """Return the runs that meet the conditions in *words*, in the order of ``--sort``, the newest first without."""
+    found = select(list_runs(arguments.root), conditions(words))
+    keys = [key for given in getattr(arguments, "sort", None) or () for key in given.split(",")]
+    return ordered(found, keys)
+
+
+def keys_of(words: Sequence[str], sort: Sequence[str]) -> list[str]:
+    """Return the keys that a table should show, since they were compared or sorted by; not those all rows share."""
+    compared = [each.key for each in conditions(words) if each.operator != "=" or len(each.texts) > 1]
+    return list(dict.fromkeys([*compared, *(key.removeprefix("-") for given in sort for key in given.split(","))]))
+
+
+def metrics_of(runs: Sequence[Run], limit: int = 3) -> list[str]:
+    """Return the metrics that most of *runs* have: of tests first, then of validation."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        for name in run.facts["metrics"]:
+            counts[name] = counts.get(name, 0) + 1
+    kinds = ("test", "val")
+    rank = {name: next((at for at, kind in enumerate(kinds) if name.startswith(kind)), len(kinds)) for name in counts}
+    chosen = [name for name in counts if rank[name] < len(kinds)] or list(counts)
+    return sorted(chosen, key=lambda name: (-counts[name], rank[name]))[:limit]
+
+
+def cell(run: Run, key: str) -> str:
+    """Return what a table shows for *key* of *run*."""
+    if key == "status":
+        return status(run) if on_terminal() else run.state
+    value = run.get(key)
+    if value is MISSING or value is None:
+        return ""
+    if key in TIMES:
+        return span(value) if on_terminal() else f"{value:.0f}"
+    if key == "run" and run.facts["pinned"] and on_terminal():
+        return f"{value} *"
+    return number(value) if on_terminal() else str(value)
+
+
+def status(run: Run) -> str:
+    """Return how a run stands; of one that should be at work also when it was last heard of."""
+    heard = run.state in ("running", "dead", "silent", "queued")
+    age = run.since("updated") if run.since("updated") is not None else run.since("created")
+    return f"{run.state} {span(age)}" if heard else run.state

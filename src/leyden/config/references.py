@@ -1,0 +1,139 @@
+"""Secrets in a config: never written down, looked up where the run is executed.
+
+    typed      logger.wandb.api_key='${oc.env:WANDB_API_KEY}'
+    frozen     the same text: `references` puts it back in the place of the value
+    executed   the value of the variable on that machine, by `resolved`
+
+A secret that stands in a config as it is would end up on disk: `literal_secrets` finds it before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from leyden import secrets
+from leyden.config.plain import plain
+from leyden.config.problems import ConfigProblems, Problem
+
+_VARIABLE = re.compile(r"\$\{\s*oc\.env:\s*['\"]?(\w+)['\"]?\s*(?:,\s*([^${}]*))?")
+
+
+def references(values: dict[str, Any], config: DictConfig) -> dict[str, Any]:
+    """Return *values*, resolved from *config*, with what *config* says in the place of each secret."""
+    return {key: _kept(value, _written(config).get(key), key) for key, value in values.items()}
+
+
+def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Look up what a frozen config refers to.
+
+    Raises:
+        ConfigProblems: If a variable is not set here.
+    """
+    if not _refers(config):
+        return dict(config)
+    values, problems = plain(config)
+    if problems:
+        raise ConfigProblems([_unset(problem) for problem in problems], "the config of this run")
+    references(values, OmegaConf.create(dict(config)))  # from now on the log leaves them out
+    return values
+
+
+def literal_secrets(values: Mapping[str, Any], config: DictConfig | Mapping[str, Any]) -> Iterator[Problem]:
+    """Find secrets that stand in a config themselves.
+
+    Args:
+        values: Resolved from *config*.
+        config: Composed.
+    """
+    for key, value in values.items():
+        yield from _literal(value, _written(config).get(key), key)
+
+
+def _written(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """Return *config* as plain dicts and lists, before anything is resolved."""
+    found = OmegaConf.to_container(config, resolve=False) if isinstance(config, DictConfig) else config
+    assert isinstance(found, Mapping)
+    return {str(key): value for key, value in found.items()}
+
+
+def _kept(value: Any, raw: Any, name: str) -> Any:
+    if isinstance(value, dict) and isinstance(raw, Mapping):
+        inner = {str(key): item for key, item in raw.items()}
+        return {key: _kept(item, inner.get(key), key) for key, item in value.items()}
+    if isinstance(value, list) and isinstance(raw, list):
+        return [_kept(item, each, name) for item, each in zip(value, raw, strict=True)]
+    if isinstance(raw, str) and "${" in raw and (_has_secret(value, name) or _names_secret(raw)):
+        _remember(value, name)
+        return raw
+    return value
+
+
+def _literal(value: Any, raw: Any, path: str) -> Iterator[Problem]:
+    name = path.rpartition(".")[2]
+    if isinstance(value, dict) and isinstance(raw, Mapping):
+        inner = {str(key): item for key, item in raw.items()}
+        for key, item in value.items():
+            yield from _literal(item, inner.get(key), f"{path}.{key}")
+    elif isinstance(value, list) and isinstance(raw, list):
+        for at, (item, each) in enumerate(zip(value, raw, strict=True)):
+            yield from _literal(item, each, f"{path}.{at}" if isinstance(item, (dict, list)) else path)
+    elif isinstance(raw, str) and "${" in raw:
+        defaults = [default.strip("'\" ") for _, default in _VARIABLE.findall(raw)]
+        if secrets.holds_secret(raw) or any(secrets.is_secret(name, default) for default in defaults):
+            yield Problem(path, _remedy(path, value))
+    elif secrets.is_secret(name, value):
+        yield Problem(path, _remedy(path, value))
+
+
+def _remedy(path: str, value: Any) -> str:
+    variable = secrets.variable_of(value) if isinstance(value, str) else None
+    known = f"It is the value of the environment variable {variable}" if variable else "Keep it in one"
+    suggested = variable or re.sub(r"\W", "_", "_".join(path.split(".")[-2:])).upper()
+    return (
+        "looks like a secret, and what stands in a config is written to the run directory. Expected a reference to an "
+        f"environment variable. {known}, and write {path}='${{oc.env:{suggested}}}'"
+    )
+
+
+def _unset(problem: Problem) -> Problem:
+    found = re.search(r"oc\.env:\s*['\"]?(\w+)", problem.message)
+    if found is None:
+        return problem
+    return Problem(
+        problem.path,
+        f"refers to the environment variable {found[1]}, which is not set here; its value was not kept because it "
+        f"looks like a secret. Set it: export {found[1]}=...",
+    )
+
+
+def _has_secret(value: Any, name: str) -> bool:
+    if isinstance(value, dict):
+        return any(_has_secret(item, key) for key, item in value.items())
+    if isinstance(value, list):
+        return any(_has_secret(item, name) for item in value)
+    return secrets.is_secret(name, value)
+
+
+def _names_secret(raw: str) -> bool:
+    return any(secrets.names_variable(name) for name, _ in _VARIABLE.findall(raw))
+
+
+def _remember(value: Any, name: str) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _remember(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            _remember(item, name)
+    else:
+        secrets.remember(value)
+
+
+def _refers(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_refers, value.values()))
+    return any(map(_refers, value)) if isinstance(value, list) else isinstance(value, str) and "${" in value

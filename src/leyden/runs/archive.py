@@ -1,0 +1,53 @@
+"""Checkpoints of a run directory that anybody may have written: looked at before torch reads them.
+
+torch's restricted unpickler executes nothing (`leyden.loading.read`). What is left is a file that
+expands to more than the memory holds, and one that holds something else than a checkpoint.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from leyden.errors import CheckpointError, UnsafeCheckpointError
+from leyden.loading import read
+
+
+def open_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of a run.
+
+    Raises:
+        UnsafeCheckpointError: If it would execute something, or is made to fill the memory.
+        CheckpointError: If it is damaged, or no checkpoint of a run.
+    """
+    check_size(path)
+    found = read(path)
+    if not _is_ours(found):
+        raise CheckpointError(f"{path} cannot be read: it is no checkpoint that a run has written. Take another one.")
+    return found
+
+
+def check_size(path: Path) -> None:
+    """Refuse an archive that holds more than its own size: torch compresses nothing.
+
+    Raises:
+        UnsafeCheckpointError: If it does.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = archive.infolist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return  # no archive, or a damaged one: `read` says so
+    if sum(each.file_size for each in inside) > path.stat().st_size or any(each.compress_type for each in inside):
+        raise UnsafeCheckpointError(
+            f"{path} is not safe to load: it is compressed, and expands to {sum(each.file_size for each in inside):,} "
+            "bytes. Nothing of it was read. Expected an archive as torch.save writes it. Remove it."
+        )
+
+
+def _is_ours(found: Mapping[Any, Any]) -> bool:
+    """Whether the parts that decide how a run goes on have the types they are written with."""
+    parts = (found.get("state_dict"), found.get("callbacks", {}), found.get("leyden", {}))
+    return all(isinstance(part, dict) for part in parts)

@@ -1,0 +1,147 @@
+"""What has to hold before a run directory is dealt with that anybody may have made.
+
+    contained   its files are files, small where they should be, and no link leads out of it
+    admitted    its config names nothing but harmless and trusted code, and writes nowhere else
+
+Both only read. What is said about code is in `leyden.config.trust` and `leyden.config.judge`;
+checkpoints are the business of `leyden.runs.archive`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from leyden.config.bounded import read_json
+from leyden.config.judge import admit
+from leyden.config.trust import Trust
+from leyden.errors import ConfigurationError, RunError
+from leyden.runs.directory import RunDirectory
+from leyden.runs.places import strays
+
+_LIMITS = {  # bytes; what is read as a whole
+    "config.yaml": 4 * 2**20, "overrides.yaml": 4 * 2**20, "status.json": 2**20, "result.json": 4 * 2**20,
+    "manifest.json": 64 * 2**20, "fingerprint.json": 2**20, "reproduction.json": 64 * 2**20,
+}  # fmt: skip
+
+
+def admitted(directory: RunDirectory, trusted: Iterable[str] = (), without: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the config of a run directory, if it is safe to execute.
+
+    Call it where the command was given, before anything is written and before the working
+    directory is changed: what the user's own project is depends on it.
+
+    Args:
+        directory: Of the run.
+        trusted: Packages, folders and URLs; see `Trust`. Those of the project come on top.
+        without: Keys of the config that are not used, and not looked at.
+
+    Raises:
+        ConfigurationError: If the config names what may not be called, or writes outside of the directory.
+        RunError: If the directory is not what it should be.
+    """
+    trust = Trust.of(directory.path, trusted)
+    contained(directory.path, trust)
+    config = directory.config()
+    used = {key: value for key, value in config.items() if key not in set(without)}
+    _check_shape(directory, used)
+    problems = list(strays(used, _of_manifest(directory), trust))
+    admit(used, trust, f"the config of {directory.path}", problems)
+    return config
+
+
+def contained(path: Path, trust: Trust | None = None) -> None:
+    """Refuse a directory that holds anything but files, or links that leave it for where nobody said they may.
+
+    Raises:
+        RunError: Names the file.
+    """
+    trust = trust or Trust.of(path)
+    for entry in _entries(path):
+        found = entry.stat(follow_symlinks=False)
+        if stat.S_ISLNK(found.st_mode):
+            if not _nobody_follows(Path(entry.path).relative_to(path)):
+                _check_link(Path(entry.path), path, trust)
+        elif not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise RunError(f"{entry.path} is neither a file nor a folder. Expected nothing else in a run. Remove it.")
+    for name, largest in _LIMITS.items():
+        file = path / name
+        if file.is_file() and file.stat().st_size > largest:
+            raise RunError(
+                f"{file} has {file.stat().st_size:,} bytes: too large to be what it should be. Expected at most "
+                f"{largest:,}; it was not read."
+            )
+        if name.endswith(".json") and file.is_file():
+            read_json(file, largest)
+
+
+def metrics(directory: RunDirectory) -> dict[str, float]:
+    """Return the metrics of a finished run.
+
+    Raises:
+        RunError: If they are none.
+    """
+    found = directory.result().get("metrics", {})
+    fine = isinstance(found, dict) and all(
+        name.isprintable() and isinstance(value, int | float) for name, value in found.items()
+    )
+    if not fine:
+        raise RunError(f"{directory.path / 'result.json'} holds no metrics. Expected numbers by name. Remove the file.")
+    return {name: float(value) for name, value in found.items()}
+
+
+def _entries(path: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield everything below *path*, links not followed."""
+    folders = [os.fspath(path)]
+    while folders:
+        with os.scandir(folders.pop()) as found:
+            for entry in found:
+                yield entry
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+
+
+def _nobody_follows(link: Path) -> bool:
+    """Whether *link*, in a run, is one that W&B leaves to its own logs: neither it nor we open those again."""
+    return len(link.parts) > 3 and link.parts[0] == "wandb" and link.parts[2] == "logs"
+
+
+def _check_link(link: Path, path: Path, trust: Trust) -> None:
+    try:
+        target = link.resolve()
+    except (OSError, RuntimeError):
+        raise RunError(f"{link} is a link that leads to itself. Remove it.") from None
+    if not target.is_relative_to(path.resolve()) and not trust.reaches(target):
+        raise RunError(
+            f"{link} is a link that leads out of the run, to {target}. What a run reads and writes lies in its "
+            f"directory. Copy the file there, or allow it, if the run is yours: --trust {target.parent}"
+        )
+
+
+def _check_shape(directory: RunDirectory, config: dict[str, Any]) -> None:
+    """Refuse values whose type everything relies on."""
+    attempts, seed = directory.status().get("attempts", 0), config.get("seed")
+    if type(attempts) is not int:
+        raise RunError(f"{directory.path / 'status.json'} says attempts: {attempts!r:.50}. Expected a number.")
+    if seed is not None and type(seed) is not int:
+        raise ConfigurationError(f"seed is {seed!r:.50} in {directory.config_file}. Expected a whole number.")
+    if not isinstance(config.get("trainer"), dict):
+        raise ConfigurationError(f"trainer is no mapping in {directory.config_file}. Expected what makes a Trainer.")
+    paths = config.get("paths")
+    if not isinstance(paths, dict) or paths.get("run_dir") != str(directory.path):
+        raise ConfigurationError(
+            f"paths.run_dir is missing in {directory.config_file}, or no path. Expected the directory of the run, as "
+            "leyden train writes it."
+        )
+
+
+def _of_manifest(directory: RunDirectory) -> dict[str, Any]:
+    """Return the folders that the manifest names: git is asked about the code in them."""
+    file = directory.path / "manifest.json"
+    found = read_json(file, _LIMITS["manifest.json"]) if file.is_file() else {}
+    code = found.get("code")
+    root = code.get("root") if isinstance(code, dict) else None
+    return {"work_dir of manifest.json": found.get("work_dir"), "code.root of manifest.json": root}

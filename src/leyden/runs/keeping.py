@@ -1,0 +1,108 @@
+"""Runs that are kept, and runs that are not: pins, and a trash folder beside them.
+
+Nothing is deleted at once. A removed run moves to ``<output folder>/.trash/<time>/``, in one
+step on the same disk, and comes back by being moved back.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from leyden.errors import RunError
+from leyden.runs.life import state
+from leyden.runs.reading import PIN, document, is_run
+
+TRASH = ".trash"
+
+
+def pin(path: Path) -> None:
+    """Protect a run from being removed."""
+    (path / PIN).touch()
+
+
+def unpin(path: Path) -> None:
+    """Take the protection away."""
+    (path / PIN).unlink(missing_ok=True)
+
+
+def refusal(path: Path) -> str | None:
+    """Return why the run in *path* must not be removed; None if it may be."""
+    if not is_run(str(path)):
+        return f"{path} is no run: it holds no config.yaml beside a status.json"
+    if (path / PIN).exists():
+        return f"{path} is pinned. Take the pin off first: leyden runs pin --off {path}"
+    status = document(path / "status.json")
+    standing = state(status, time.time())
+    if standing in ("running", "silent"):
+        where = f"by process {status.get('pid')} on {status.get('host')}"
+        heard = "" if standing == "running" else ", which has not been heard of lately but may well be at work"
+        return f"{path} is being executed {where}{heard}. Stop it first"
+    if path.resolve() in (Path.cwd(), *Path.cwd().parents):
+        return f"{path} holds the current directory. Leave it first: cd .."
+    return None
+
+
+def remove(path: Path, root: Path) -> Path:
+    """Move a run to the trash; returns where it lies now.
+
+    Args:
+        path: Of the run.
+        root: The output folder; a run outside of it goes to a trash folder beside itself.
+
+    Raises:
+        RunError: If it is pinned, is being executed, or cannot be moved.
+    """
+    from leyden.runs.directory import RunDirectory
+
+    reason = refusal(path)
+    if reason is not None:
+        raise RunError(reason)
+    path, root = path.resolve(), root.resolve()
+    inside = root in path.parents
+    target = _place(root if inside else path.parent) / (path.relative_to(root) if inside else path.name)
+    with RunDirectory(path).locked():  # nobody begins to execute it while it moves
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(path, target)
+        except OSError as error:
+            raise RunError(f"{path} cannot be moved to {target}: {error}. Look who owns the folders.") from error
+    return target
+
+
+def _place(folder: Path) -> Path:
+    """Return a new folder in the trash, named by the moment."""
+    name = time.strftime("%Y-%m-%d_%H-%M-%S")
+    number = 0
+    while True:
+        place = folder / TRASH / (f"{name}-{number}" if number else name)
+        try:
+            place.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return place
+
+
+def trashed(root: Path) -> list[Path]:
+    """Return what lies in the trash of an output folder, the oldest first."""
+    folder = root / TRASH
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def size(path: Path) -> int:
+    """Return the bytes that the files below *path* take; links are not followed."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        total += sum(os.lstat(os.path.join(folder, name)).st_size for name in names)
+    return total
+
+
+def empty(root: Path) -> int:
+    """Delete what lies in the trash of an output folder, for good; returns how much it was."""
+    places = trashed(root)
+    for place in places:
+        shutil.rmtree(place)
+    return len(places)

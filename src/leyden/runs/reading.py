@@ -1,0 +1,125 @@
+"""What a list of runs tells about one directory, read from its small files.
+
+Nothing here trusts a directory: a file that is missing, broken, too large or of another
+shape is left out, and why is said under ``problem``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from leyden.errors import RunError
+from leyden.runs.sections import LIMIT, Sections
+from leyden.runs.signature import signature
+
+Facts = dict[str, Any]
+PIN = "pinned"
+_TAIL = 65_536  # bytes of metrics.csv that the last values are looked for in
+_CODE = ("hash", "commit", "branch", "dirty")
+
+
+def is_run(path: str) -> bool:
+    """Tell whether the folder *path* is a run: it holds a config, and what Leyden writes beside it."""
+    beside = ("status.json", "overrides.yaml")
+    return os.path.isfile(f"{path}/config.yaml") and any(os.path.isfile(f"{path}/{name}") for name in beside)
+
+
+def facts(path: str, sections: Sections) -> Facts | None:
+    """Return what is told about the run in *path*, as plain values; None if there is no run.
+
+    Args:
+        path: Of the directory.
+        sections: Where the parts of its config are kept; they are referred to by number.
+    """
+    if not is_run(path):
+        return None
+    problems: list[str] = []
+    config = _sections(path, "config.yaml", sections, problems)
+    status = document(Path(path, "status.json"), 1_000_000)
+    metrics = document(Path(path, "result.json"), 1_000_000).get("metrics")
+    manifest = document(Path(path, "manifest.json"))
+    return {
+        "config": config,
+        "typed": _sections(path, "overrides.yaml", sections, problems),
+        "status": {key: _short(value) for key, value in status.items() if not isinstance(value, dict | list)},
+        "metrics": numbers(metrics) if isinstance(metrics, dict) else last_values(Path(path, "metrics.csv")),
+        "code": _code(manifest),
+        "pinned": os.path.exists(f"{path}/{PIN}"),
+        "signature": signature({sections.rows[at][1]: sections.rows[at][3] for at in config.values()})
+        if config
+        else "",
+        "problem": "; ".join(problems),
+    }
+
+
+def document(path: Path, limit: int = 64_000_000) -> dict[str, Any]:
+    """Return the mapping in a JSON file; an empty one if there is none, or it is larger than *limit* bytes."""
+    try:
+        if not path.is_file() or path.stat().st_size > limit:  # no pipe, which would never end
+            return {}
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _code(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return which code a run was made with; without the hash if its attempts were executed with another one, too."""
+    code, attempts = manifest.get("code"), manifest.get("attempts")
+    if not isinstance(code, dict):
+        return {}
+    found = {key: code.get(key) for key in _CODE}
+    executed = [each.get("code") for each in attempts if isinstance(each, dict)] if isinstance(attempts, list) else []
+    return {**found, "hash": None} if any(each != found["hash"] for each in executed) else found
+
+
+def numbers(values: dict[Any, Any]) -> dict[str, float]:
+    """Return those of *values* that are numbers."""
+    return {str(name): value for name, value in values.items() if type(value) in (int, float)}
+
+
+def last_values(path: Path) -> dict[str, float]:
+    """Return the last number in each column of a ``metrics.csv``: how an unfinished run stands."""
+    if not path.is_file():
+        return {}
+    try:
+        with open(path, "rb") as file:
+            header = file.readline(_TAIL)
+            start = max(len(header), path.stat().st_size - _TAIL)
+            file.seek(start)
+            lines = file.read(_TAIL).decode("utf-8", "replace").split("\n")[:-1]  # the last one may be torn
+    except OSError:
+        return {}
+    names = next(csv.reader([header.decode("utf-8", "replace")]), [])
+    found: dict[str, float] = {}
+    for line in reversed(lines[1:] if start > len(header) else lines):
+        cells = zip(names, line.split(","), strict=False)
+        found |= {name: float(cell) for name, cell in cells if name not in found and _is_number(cell)}
+    return {name: found[name] for name in names if name in found and name not in ("step", "epoch")}
+
+
+def _short(value: Any) -> Any:
+    return value[:1000] if isinstance(value, str) else value
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _sections(path: str, name: str, sections: Sections, problems: list[str]) -> dict[str, int]:
+    if not os.path.isfile(f"{path}/{name}"):
+        return {}
+    try:
+        with open(f"{path}/{name}", encoding="utf-8") as file:
+            return sections.read(file.read(LIMIT + 1))
+    except (OSError, ValueError, RunError) as error:
+        problems.append(f"{name}: {error}")
+        return {}

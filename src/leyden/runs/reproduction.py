@@ -1,0 +1,216 @@
+"""Run a directory once more, in another one, and compare what both came to.
+
+    original ─► copy (its config, its place) ─► then / now ─► execute in a process of its own ─► verdict
+                new directory                   preflight     environment as it was             reproduction.json
+
+Nothing is ever written into the original. The copy is executed by the interpreter of now, with
+the variables and the number of threads of then; its code is that of now, or, from a git
+worktree, that of then.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any, Literal
+
+from leyden import atomic
+from leyden.config.frozen import load
+from leyden.config.overrides import apply_overrides
+from leyden.config.project import CODE_ROOT
+from leyden.config.trust import Trust
+from leyden.errors import RunError
+from leyden.paths import relocated
+from leyden.runs import manifest
+from leyden.runs.difference import Difference, differences
+from leyden.runs.directory import RunDirectory, candidates
+from leyden.runs.verdict import Verdict, compare, fingerprint
+
+Code = Literal["current", "original"]
+TOLERANCE = 1e-4
+# Variables that decide on bits and are read when a process starts.
+RESTORED = (
+    *("PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ATEN_CPU_CAPABILITY"),
+    *("ONEDNN_MAX_CPU_ISA", "MKL_CBWR"),
+)
+_BEFORE = ("code", "environment", "seeds")  # what a manifest knows before anything has run
+_AFTER = (*_BEFORE, "determinism", "world", "loaders", "data")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What a reproduction found out.
+
+    Attributes:
+        original: The run that was repeated.
+        copy: The run that repeats it.
+        differences: Between their manifests, once the copy has run.
+        verdict: What came out.
+    """
+
+    original: RunDirectory
+    copy: RunDirectory
+    differences: tuple[Difference, ...]
+    verdict: Verdict
+
+    def write(self) -> None:
+        """Record it in the copy, as reproduction.json."""
+        found = {
+            "of": str(self.original.path),
+            "verdict": self.verdict.outcome.value,
+            "first_diverging_step": self.verdict.first_diverging_step,
+            "difference": self.verdict.difference,
+            "preflight": [{**each._asdict(), "effect": each.effect.value} for each in self.differences],
+            "compared": self.verdict.plain(),
+        }
+        atomic.write_json(self.copy.path / "reproduction.json", found)
+
+
+def copied(original: RunDirectory, place: Path | None = None, overrides: Sequence[str] = ()) -> RunDirectory:
+    """Make a new directory that describes the same run.
+
+    Args:
+        original: What is to be repeated. It is not changed.
+        place: Where to; default beside it, under its name and ``-reproduced``.
+        overrides: What is to be different in the repetition, to see whether it matters.
+
+    Raises:
+        RunError: If there is nothing to compare a repetition with, or *place* exists.
+        ConfigurationError: If an override does not fit the config.
+    """
+    fingerprint(original)
+    stem = f"{original.path.name}-reproduced"
+    places = iter([place]) if place is not None else candidates(original.path.parent, stem)
+    for path in places:
+        config = relocated(original.config(), str(original.path), str(path))
+        config["paths"] = {**config.get("paths", {}), "run_dir": str(path)}
+        if config.get("threads") is None:
+            config["threads"] = manifest.read(original).get("environment", {}).get("threads", {}).get("intra")
+        config = apply_overrides(config, list(overrides))
+        typed = {**load(original.path / "overrides.yaml"), "reproduces": str(original.path)}
+        try:
+            copy = RunDirectory.create(path, config, typed)
+        except FileExistsError:
+            continue
+        manifest.begin(copy, sys.argv, "reproduce")
+        return copy
+    raise RunError(f"{place} exists already. Nothing is ever overwritten: name a directory that does not exist.")
+
+
+def preflight(original: RunDirectory, copy: RunDirectory) -> list[Difference]:
+    """Return what differs between then and now, as far as that can be told before anything runs."""
+    then, now = manifest.read(original), manifest.read(copy)
+    return differences(then, _as_executed(now, then, copy), _BEFORE) + _edited(original)
+
+
+def execute(
+    original: RunDirectory,
+    copy: RunDirectory,
+    code: Code = "current",
+    until: int | None = None,
+    trust: Sequence[str] = (),
+    out: IO[str] | None = None,
+) -> int:
+    """Execute *copy* in a process of its own, which prints to *out*; returns its exit code."""
+    words = [sys.executable, "-P", "-m", "leyden", "run", str(copy.path)]
+    words += ["--until", str(until)] if until is not None else []
+    words += [word for package in trust for word in ("--trust", package)]
+    recorded = manifest.read(original)
+    if code == "original":
+        _check_own(recorded, original, trust)
+    with _code(recorded, original, code) as root:
+        return subprocess.run(words, check=False, env=_environment(recorded, root), stdout=out).returncode
+
+
+def judge(original: RunDirectory, copy: RunDirectory, tolerance: float, until: int | None) -> Reproduction:
+    """Compare what the two came to, and record it in the copy."""
+    found = differences(manifest.read(original), manifest.read(copy), _AFTER) + _edited(original)
+    reproduction = Reproduction(original, copy, tuple(found), compare(original, copy, tolerance, until))
+    reproduction.write()
+    return reproduction
+
+
+def _as_executed(now: Mapping[str, Any], then: Mapping[str, Any], copy: RunDirectory) -> dict[str, Any]:
+    """Return the manifest *now* with what the copy's own process will be given: variables, and threads."""
+    here, there = now.get("environment", {}), then.get("environment", {})
+    variables = {name: value for name, value in here.get("variables", {}).items() if name not in RESTORED}
+    variables |= {name: value for name, value in there.get("variables", {}).items() if name in RESTORED}
+    threads = {**there.get("threads", {}), "intra": copy.config().get("threads")}
+    seeds = {**now.get("seeds", {}), "PYTHONHASHSEED": variables.get("PYTHONHASHSEED")}
+    return {**now, "environment": {**here, "variables": variables, "threads": threads}, "seeds": seeds}
+
+
+def _edited(original: RunDirectory) -> list[Difference]:
+    """Say so if the config is not the one that was written when the run began."""
+    recorded, now = manifest.read(original).get("config"), manifest.config_hash(original)
+    return differences({"config": recorded}, {"config": now}) if recorded is not None else []
+
+
+def _environment(recorded: Mapping[str, Any], root: Path | None) -> dict[str, str]:
+    """Return the variables of now, with those of then where they decide on bits."""
+    then = recorded.get("environment", {}).get("variables", {})
+    found = {name: value for name, value in os.environ.items() if name not in RESTORED}
+    found |= {name: str(then[name]) for name in RESTORED if then.get(name) is not None}
+    if root is not None:
+        paths = [str(root), str(root / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        found |= {CODE_ROOT: str(root), "PYTHONPATH": os.pathsep.join(paths)}
+    return found
+
+
+def _check_own(recorded: Mapping[str, Any], original: RunDirectory, trusted: Sequence[str]) -> None:
+    """Refuse to run code that somebody else may have recorded: a commit and a patch can hold anything.
+
+    Raises:
+        RunError: If neither the run nor the repository it names is the user's own, nor trusted.
+    """
+    trust = Trust.of(original.path, trusted)
+    root = Path(recorded.get("code", {}).get("root") or original.path).resolve()
+    own = trust.home is not None and trust.home.is_relative_to(root) and original.path.is_relative_to(root)
+    if not own and not trust.reaches(original.path):
+        raise RunError(
+            f"--code original runs the code that {original.path} recorded, of the repository {root}, and the run does "
+            f"not lie in a project of yours. Look at its code.patch, then allow it: --trust {original.path}{os.sep}"
+        )
+
+
+@contextmanager
+def _code(recorded: Mapping[str, Any], original: RunDirectory, code: Code) -> Iterator[Path | None]:
+    """Check the recorded code out into a worktree of its own, if it is asked for; None stands for that of now.
+
+    Raises:
+        RunError: If it was not recorded, or git cannot bring it back.
+    """
+    if code == "current":
+        yield None
+        return
+    state = recorded.get("code", {})
+    root, commit = state.get("root"), state.get("commit")
+    if not root or not commit:
+        raise RunError(
+            f"--code original, but the manifest of {original.path} names no commit: the run was not started from a git "
+            "repository. Use --code current."
+        )
+    with TemporaryDirectory(prefix="leyden-code-") as folder:
+        tree = Path(folder) / "code"
+        _git(root, "worktree", "add", "--quiet", "--detach", str(tree), commit)
+        try:
+            if state.get("patch"):
+                _git(str(tree), "apply", "--whitespace=nowarn", str(original.path / "code.patch"))
+            yield tree
+        finally:
+            _git(root, "worktree", "remove", "--force", str(tree))
+
+
+def _git(root: str, *words: str) -> None:
+    done = subprocess.run(["git", "-C", root, *words], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RunError(
+            f"git {' '.join(words)} failed in {root}: {done.stderr.strip()}. The recorded code cannot be brought back; "
+            "use --code current, or put the repository back."
+        )

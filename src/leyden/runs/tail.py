@@ -1,0 +1,59 @@
+"""Follow the log of a run as it grows, until the run has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from leyden.errors import RunError
+from leyden.runs.life import state
+from leyden.runs.reading import document
+
+
+def log_file(path: Path, rank: int) -> Path:
+    """Return the log of one rank.
+
+    Raises:
+        RunError: If there is none.
+    """
+    file = path / "logs" / f"rank{rank}.log"
+    if not file.is_file():
+        there = sorted(each.name for each in file.parent.glob("rank*.log")) if file.parent.is_dir() else []
+        raise RunError(
+            f"{path} has no logs/{file.name}. There {'are: ' + ', '.join(there) if there else 'is no log yet'}."
+        )
+    return file
+
+
+def last_lines(file: Path, count: int | None) -> tuple[str, int]:
+    """Return the last *count* lines of a file, all with None, and where it ended."""
+    content = file.read_bytes()
+    lines = content.decode("utf-8", "replace").splitlines(keepends=True)
+    return "".join(lines if count is None else lines[max(0, len(lines) - count) :]), len(content)
+
+
+def follow(path: Path, file: Path, at: int, interval: float = 0.2) -> Iterator[str]:
+    """Yield what is added to *file* after byte *at*, as it comes; ends when the run has.
+
+    Args:
+        path: Of the run.
+        file: Its log.
+        at: Where to begin.
+        interval: Seconds between two looks.
+    """
+    while True:
+        ended = state(document(path / "status.json"), time.time()) not in ("running", "queued")
+        size = file.stat().st_size
+        if size < at:
+            at = 0  # begun anew
+        if size > at:
+            with open(file, "rb") as opened:
+                opened.seek(at)
+                added = opened.read()
+            at += len(added)
+            yield added.decode("utf-8", "replace")
+        elif ended:
+            return
+        else:
+            time.sleep(interval)

@@ -1,0 +1,201 @@
+"""Whether two runs came to the same result: exact, same recipe, or different.
+
+    exact         weights at both ends, every loss and the final metrics are equal, bit for bit
+    same recipe   losses and metrics stay within a tolerance: rounding differed, nothing else
+    different     anything else
+
+The first diverging step is the first one whose loss has other bits; step 0 with other initial
+weights means that the runs differed before they began.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leyden.errors import RunError
+from leyden.runs.directory import RunDirectory
+
+
+class Outcome(StrEnum):
+    """How equal two results are."""
+
+    EXACT = "exact"
+    SAME_RECIPE = "same recipe"
+    DIFFERENT = "different"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was compared.
+
+    Attributes:
+        what: Its name.
+        equal: Whether it is equal bit for bit.
+        said: In words.
+    """
+
+    what: str
+    equal: bool
+    said: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The comparison of two runs.
+
+    Attributes:
+        outcome: The answer.
+        checks: What it rests on.
+        first_diverging_step: Index of the first training step whose loss differs, None if none does.
+        difference: Of the losses at that step.
+        largest: Largest relative difference of losses and metrics; inf where one is missing.
+        tolerance: What that may be for `Outcome.SAME_RECIPE`.
+        steps: How many training steps were compared.
+    """
+
+    outcome: Outcome
+    checks: tuple[Check, ...]
+    first_diverging_step: int | None
+    difference: float | None
+    largest: float
+    tolerance: float
+    steps: int
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain types, for JSON, which has no infinity."""
+        return {**asdict(self), "largest": self.largest if math.isfinite(self.largest) else None}
+
+
+def compare(then: RunDirectory, now: RunDirectory, tolerance: float, until: int | None = None) -> Verdict:
+    """Compare what two runs came to.
+
+    Args:
+        then: The original.
+        now: The one that repeats it.
+        tolerance: Largest relative difference under which only rounding can have differed.
+        until: Compare only the first so many training steps, and nothing after them.
+
+    Raises:
+        RunError: If one of them has no fingerprint.
+    """
+    left, right = fingerprint(then), fingerprint(now)
+    checks = [_weights("initial weights", left, right)]
+    before, after = losses(then, until), losses(now, until)
+    place, gap = _divergence(before, after)
+    checks.append(_losses(before, after, place, gap))
+    largest = _largest(before, after)
+    if until is None:
+        checks += [_weights("final weights", left, right), _metrics(left, right)]
+        largest = max(largest, _metric_gap(left, right))
+    if all(check.equal for check in checks):
+        outcome = Outcome.EXACT
+    else:
+        outcome = Outcome.SAME_RECIPE if largest <= tolerance else Outcome.DIFFERENT
+    if place is None and not checks[0].equal:
+        place = 0
+    return Verdict(outcome, tuple(checks), place, gap, largest, tolerance, min(len(before), len(after)))
+
+
+def fingerprint(directory: RunDirectory) -> dict[str, Any]:
+    """Return what fingerprint.json says.
+
+    Raises:
+        RunError: If there is none.
+    """
+    path = directory.path / "fingerprint.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{directory.path} has no fingerprint that could be read ({error}), so that nothing can be compared. "
+            "A run gets one when it is executed by leyden train or leyden run."
+        ) from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path} holds {type(found).__name__}, not the mapping that a fingerprint is.")
+    return found
+
+
+def losses(directory: RunDirectory, until: int | None = None) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the loss of each training step, at most *until* of them."""
+    path: Path = directory.path / "losses.f64"
+    if not path.is_file():
+        return np.empty(0)
+    return np.fromfile(path, dtype="<f8", count=-1 if until is None else until)
+
+
+def _weights(what: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> Check:
+    key = what.replace(" ", "_")
+    then, now = ((side.get(key) or {}).get("sha256") for side in (left, right))
+    if then is None or now is None:
+        return Check(what, False, f"not recorded {'then' if then is None else 'now'}")
+    return Check(
+        what, then == now, f"sha256 {then[:12]}" if then == now else f"sha256 {then[:12]} then, {now[:12]} now"
+    )
+
+
+def _divergence(before: Any, after: Any) -> tuple[int | None, float | None]:
+    both = min(len(before), len(after))
+    differ = np.flatnonzero(before[:both].view(np.uint64) != after[:both].view(np.uint64))
+    if len(differ):
+        place = int(differ[0])
+        gap = float(abs(before[place] - after[place]))
+        return place, gap if math.isfinite(gap) else None
+    return (both, None) if len(before) != len(after) else (None, None)
+
+
+def _losses(before: Any, after: Any, place: int | None, gap: float | None) -> Check:
+    what = "loss of every step"
+    if len(before) != len(after):
+        said = f"{len(before)} steps then, {len(after)} now"
+        return Check(what, False, said if gap is None else f"{said}; step {place} is {gap:.3g} apart")
+    if place is None:
+        return Check(what, True, f"{len(before)} steps")
+    said = f"first diverges at step {place} of {len(before)}: {before[place]!r} then, {after[place]!r} now"
+    return Check(what, False, said)
+
+
+def _largest(before: Any, after: Any) -> float:
+    """Return the largest difference of two losses, relative to the larger one."""
+    if len(before) != len(after):
+        return math.inf
+    return max((_gap(*pair) for pair in zip(before.tolist(), after.tolist(), strict=True)), default=0.0)
+
+
+def _metrics(left: Mapping[str, Any], right: Mapping[str, Any]) -> Check:
+    then, now = _values(left), _values(right)
+    other = sorted(name for name in {*then, *now} if not _same(then.get(name), now.get(name)))
+    if not other:
+        return Check("final metrics", True, f"{len(then)} metrics")
+    said = ", ".join(f"{name} {then.get(name)} then, {now.get(name)} now" for name in other[:3])
+    return Check("final metrics", False, said + (f" and {len(other) - 3} more" if len(other) > 3 else ""))
+
+
+def _metric_gap(left: Mapping[str, Any], right: Mapping[str, Any]) -> float:
+    then, now = _values(left), _values(right)
+    if then.keys() != now.keys():
+        return math.inf
+    return max((_gap(then[name], now[name]) for name in then), default=0.0)
+
+
+def _values(side: Mapping[str, Any]) -> dict[str, float]:
+    return dict((side.get("final_metrics") or {}).get("values", {}))
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and (one == other or (math.isnan(one) and math.isnan(other)))
+
+
+def _gap(one: float, other: float) -> float:
+    if _same(one, other):
+        return 0.0
+    if not (math.isfinite(one) and math.isfinite(other)):
+        return math.inf
+    return abs(one - other) / max(abs(one), abs(other))
