@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -67,11 +68,14 @@ def calls_of(run):
         calls += event == "call"
 
     before = sys.getprofile()
+    gc.collect()
+    gc.disable()  # what other tests have left behind may call something when it is collected
     sys.setprofile(count)
     try:
         run()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return calls
 
 
