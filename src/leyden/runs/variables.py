@@ -2,6 +2,7 @@
 
     every run                PYTHONHASHSEED            the order of sets of texts
     deterministic            CUBLAS_WORKSPACE_CONFIG   cuBLAS splits sums in the same way each time
+                             MKL_CBWR                  MKL does, whatever else the machine is doing
     deterministic=portable   the last three            instructions that every x86 processor since 2013 has
 
 A value that is set already is left as it is. Nothing heavy is imported here: the command
@@ -14,7 +15,7 @@ import os
 from typing import Any
 
 HASH_SEED = {"PYTHONHASHSEED": "0"}
-REPEATABLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+REPEATABLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "MKL_CBWR": "AUTO"}
 PORTABLE = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"}
 
 
