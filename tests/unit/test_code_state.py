@@ -275,3 +275,18 @@ def test_a_patch_without_its_secrets_can_still_be_applied(project, tmp_path):
     assert b"kqhkiG" not in patch
     assert (elsewhere / "key.py").read_text().endswith("\nlast = 1\n")
     assert (elsewhere / "pkg" / "model.py").read_text() == "width = 1\npassword = '<secret>'\nlast = 2\n"
+
+
+def test_hooks_of_a_repository_are_not_run(tmp_path):
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    hook = tmp_path / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/executed\n")
+    hook.chmod(0o755)
+
+    code.git(tmp_path, "worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"), "HEAD")
+
+    assert (tmp_path / "tree" / ".git").exists()
+    assert not (tmp_path / "executed").exists()

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from leyden.config.project import shown
 from leyden.errors import ConfigurationError, Interrupted, LeydenError, RunError, UnsafeCheckpointError
 from leyden.experiment import Experiment
 from leyden.runs.directory import RunDirectory
@@ -22,28 +22,27 @@ def run_and_report(
     until: int | None = None,
 ) -> int:
     """Execute *directory*, print its outcome, and return the exit code; the arguments are those of `execute`."""
-    shown = os.path.relpath(directory.path)
-    shown = shown if not shown.startswith("..") else str(directory.path)
+    place = shown(directory.path)
     try:
         results = execute(directory, experiment, trusted, until)
     except Interrupted as stop:
         lost = "" if stop.checkpoint else ", nothing saved: checkpoints are off"
-        print(f"\n{stop}{lost}\nresume with:  leyden run {shown}", file=sys.stderr)
+        print(f"\n{stop}{lost}\nresume with:  leyden run {place}", file=sys.stderr)
         return stop.exit_code
     except KeyboardInterrupt:
-        print(f"\nstopped at once\nresume from the last checkpoint with:  leyden run {shown}", file=sys.stderr)
+        print(f"\nstopped at once\nresume from the last checkpoint with:  leyden run {place}", file=sys.stderr)
         return 130
     except (ConfigurationError, RunError, UnsafeCheckpointError) as error:
-        print(f"{error}\nrun directory  {shown}", file=sys.stderr)
+        print(f"{error}\nrun directory  {place}", file=sys.stderr)
         return 2
     except LeydenError as error:
-        print(f"{error}\nrun directory  {shown}", file=sys.stderr)
+        print(f"{error}\nrun directory  {place}", file=sys.stderr)
         return 1
     except Exception:
-        print(f"run directory  {shown}\n", file=sys.stderr)
+        print(f"run directory  {place}\n", file=sys.stderr)
         raise
     print(table(results))
-    print(f"run directory  {shown}")
+    print(f"run directory  {place}")
     return 0
 
 

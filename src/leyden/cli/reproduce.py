@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from leyden.cli.trusting import add_trust
+from leyden.config.project import shown
 from leyden.errors import ConfigurationError, RunError
 from leyden.runs import reproduction
 from leyden.runs.difference import table
@@ -24,22 +23,22 @@ EXIT_CODES = {Outcome.EXACT: 0, Outcome.SAME_RECIPE: 3, Outcome.DIFFERENT: 4}
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    shown = sys.stderr if arguments.json else sys.stdout
+    out = sys.stderr if arguments.json else sys.stdout
     try:
         original = RunDirectory(arguments.directory)
         admitted(original, arguments.trust)  # before anything is asked or written: anybody may have made it
         copy = reproduction.copied(original, arguments.out, arguments.overrides)
-        print(f"then and now\n\n{table(reproduction.preflight(original, copy))}\n", file=shown, flush=True)
-        code = reproduction.execute(original, copy, arguments.code, arguments.until, arguments.trust, shown)
+        print(f"then and now\n\n{table(reproduction.preflight(original, copy))}\n", file=out, flush=True)
+        code = reproduction.execute(original, copy, arguments.code, arguments.until, arguments.trust, out)
         if code:
-            print(f"the repetition ended with exit code {code}; see {_short(copy.path)}/logs", file=sys.stderr)
+            print(f"the repetition ended with exit code {code}; see {shown(copy.path)}/logs", file=sys.stderr)
             return code
         found = reproduction.judge(original, copy, arguments.tolerance, arguments.until)
     except (ConfigurationError, RunError) as error:
         print(error, file=sys.stderr)
         return 2
     if arguments.json:
-        print(json.dumps(json.loads((copy.path / "reproduction.json").read_text()), indent=2))
+        print((copy.path / "reproduction.json").read_text(encoding="utf-8"), end="")
     else:
         print(report(found))
     return EXIT_CODES[found.verdict.outcome]
@@ -62,7 +61,7 @@ def report(found: Reproduction) -> str:
     if verdict.first_diverging_step is not None:
         by = "" if verdict.difference is None else f", by {verdict.difference:.3g}"
         said += f"; first diverging step {verdict.first_diverging_step}{by}"
-    return "\n".join(["", *lines, "", f"verdict        {said}", f"run directory  {_short(found.copy.path)}"])
+    return "\n".join(["", *lines, "", f"verdict        {said}", f"run directory  {shown(found.copy.path)}"])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,8 +91,3 @@ def _steps(text: str) -> int:
     if steps < 1:
         raise argparse.ArgumentTypeError(f"{text}: expected a number of steps from 1 on")
     return steps
-
-
-def _short(path: Path) -> str:
-    shown = os.path.relpath(path)
-    return str(path) if shown.startswith("..") else shown

@@ -99,7 +99,7 @@ def _run(config_name: str, argv: list[str], task: Task) -> int:
         if not (arguments.help or arguments.cfg or arguments.info):
             if single and composed.hydra.mode in (None, RunMode.RUN):
                 return _execute_once(opened, composed, task)
-            return _execute(opened, composed, task, arguments.multirun)
+            return _execute_many(opened, composed, task, arguments.multirun)
     shown = argv
     if arguments.resolve and not any(line.lstrip("+").startswith("paths.run_dir=") for line in overrides):
         shown = [*argv, "paths.run_dir='<run_dir>'"]  # only a run that is made has one
@@ -118,17 +118,12 @@ def _execute_once(opened: Session, composed: Composed, task: Task) -> int:
     return _code(opened.run(composed, _job(task)))
 
 
-def _execute(opened: Session, composed: Composed, task: Task, multirun: bool) -> int:
+def _execute_many(opened: Session, composed: Composed, task: Task, multirun: bool) -> int:
     mode = RunMode.MULTIRUN if multirun else composed.hydra.mode or RunMode.RUN
-    overrides = opened.review(composed.overrides, mode)
-    if mode is RunMode.MULTIRUN:
-        check_grid(opened, composed, overrides)
-        run = opened.app.multirun
-    else:
-        ensure(composed.config, composed.origins)
-        run = opened.app.run
-    overrides.append(f"hydra.mode={mode.name}")
-    return _code(run(config_name=opened.config_name, task_function=_job(task), overrides=overrides))
+    overrides = opened.review(composed.overrides, mode)  # refuses several values where no multirun was asked for
+    check_grid(opened, composed, overrides)
+    overrides.append("hydra.mode=MULTIRUN")
+    return _code(opened.app.multirun(config_name=opened.config_name, task_function=_job(task), overrides=overrides))
 
 
 def _job(task: Task) -> Callable[[DictConfig], int]:

@@ -72,7 +72,7 @@ def _look(root: Path, patch: bool) -> Captured:
             _ask(root, "ls-files", "--others", "--exclude-standard", "--full-name", "-z"),
         ]
         status, index, others = _answers(asked)
-    except (OSError, _GitError) as error:
+    except (OSError, GitError) as error:
         return _folder(root, f"git could not tell: {error}")
     tracked = _tracked(index)
     inside = root.relative_to(top).as_posix()
@@ -234,7 +234,7 @@ def _largest(sizes: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(sizes.items(), key=lambda item: -item[1])[:_NAMED])
 
 
-class _GitError(Exception):
+class GitError(Exception):
     """Git did not answer."""
 
 
@@ -253,34 +253,44 @@ def _answers(processes: Iterable[subprocess.Popen[bytes]]) -> list[bytes]:
     """Return what several have said; waits for all of them, even if one has failed.
 
     Raises:
-        _GitError: If any of them failed.
+        GitError: If any of them failed.
     """
     found: list[bytes] = []
-    failed: list[_GitError] = []
+    failed: list[GitError] = []
     for process in processes:
         try:
             found.append(_answer(process))
-        except _GitError as error:
+        except GitError as error:
             failed.append(error)
     if failed:
         raise failed[0]
     return found
 
 
-def _answer(process: subprocess.Popen[bytes]) -> bytes:
+def git(folder: Path, *words: str, patience: float = _PATIENCE) -> bytes:
+    """Run ``git`` in *folder*, without its hooks, and return what it said.
+
+    Raises:
+        GitError: If it failed, or took longer than *patience* seconds.
+        OSError: If there is no git.
+    """
+    return _answer(_ask(folder, *words), patience)
+
+
+def _answer(process: subprocess.Popen[bytes], patience: float = _PATIENCE) -> bytes:
     """Return what git said.
 
     Raises:
-        _GitError: If it failed or took too long.
+        GitError: If it failed or took too long.
     """
     try:
-        out, err = process.communicate(timeout=_PATIENCE)
+        out, err = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        raise _GitError(f"no answer within {_PATIENCE:g} s") from None
+        raise GitError(f"no answer within {patience:g} s") from None
     if process.returncode:
-        raise _GitError(err.decode(errors="replace").strip().partition("\n")[0] or f"exit code {process.returncode}")
+        raise GitError(err.decode(errors="replace").strip().partition("\n")[0] or f"exit code {process.returncode}")
     return out
 
 
@@ -294,4 +304,14 @@ def masked_patch(patch: bytes) -> tuple[bytes, int]:
     return clean.encode("latin-1"), lines
 
 
-__all__ = ["PATCH", "Captured", "capture", "combined", "masked_patch", "package_outside", "state"]
+__all__ = [
+    "PATCH",
+    "Captured",
+    "GitError",
+    "capture",
+    "combined",
+    "git",
+    "masked_patch",
+    "package_outside",
+    "state",
+]

@@ -28,17 +28,17 @@ from leyden.config.trust import Trust
 from leyden.errors import RunError
 from leyden.paths import relocated
 from leyden.runs import manifest
+from leyden.runs.code import GitError, git
 from leyden.runs.difference import Difference, differences
 from leyden.runs.directory import RunDirectory, candidates
+from leyden.runs.variables import variables
 from leyden.runs.verdict import Verdict, compare, fingerprint
 
 Code = Literal["current", "original"]
 TOLERANCE = 1e-4
 # Variables that decide on bits and are read when a process starts.
-RESTORED = (
-    *("PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ATEN_CPU_CAPABILITY"),
-    *("ONEDNN_MAX_CPU_ISA", "MKL_CBWR"),
-)
+RESTORED = (*variables("portable"), "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_PATIENCE = 600.0  # seconds for git to check a commit out
 _BEFORE = ("code", "environment", "seeds")  # what a manifest knows before anything has run
 _AFTER = (*_BEFORE, "determinism", "world", "loaders", "data")
 
@@ -208,9 +208,10 @@ def _code(recorded: Mapping[str, Any], original: RunDirectory, code: Code) -> It
 
 
 def _git(root: str, *words: str) -> None:
-    done = subprocess.run(["git", "-C", root, *words], check=False, capture_output=True, text=True)
-    if done.returncode:
+    try:
+        git(Path(root), *words, patience=_PATIENCE)
+    except (GitError, OSError) as error:
         raise RunError(
-            f"git {' '.join(words)} failed in {root}: {done.stderr.strip()}. The recorded code cannot be brought back; "
+            f"git {' '.join(words)} failed in {root}: {error}. The recorded code cannot be brought back; "
             "use --code current, or put the repository back."
-        )
+        ) from error
