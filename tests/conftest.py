@@ -1,4 +1,4 @@
-"""What every test can rely on: one thread, an empty directory, warnings not yet given, and untouched logging."""
+"""What every test can rely on: one thread, an empty directory, warnings not yet given, and a process as it was."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 
 import leyden.warnings
 
@@ -37,3 +38,20 @@ def _logging_as_it_was() -> Iterator[None]:
     root.setLevel(level)
     for handler in set(root.handlers).difference(handlers):
         root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def _process_as_it_was() -> Iterator[None]:
+    """Put back what a test has set for the whole process: the variables, and torch's switches for repeatable kernels.
+
+    Lightning never puts them back, so that a parity test would decide on the kernels of all tests after it.
+    """
+    environment, cudnn = dict(os.environ), torch.backends.cudnn
+    algorithms = (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled())
+    kernels = (cudnn.deterministic, cudnn.benchmark)
+    yield
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
+    torch.use_deterministic_algorithms(algorithms[0], warn_only=algorithms[1])
+    cudnn.deterministic, cudnn.benchmark = kernels
