@@ -10,7 +10,7 @@ READY   := $(VENV)/.ready
 THIRD   := .venv-third-party
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-browser test-third-party check format bench wheel clean
+.PHONY: help setup train test test-browser test-third-party test-slurm check format bench wheel clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -45,6 +45,9 @@ $(THIRD)/.ready: tests/third_party/requirements.txt pyproject.toml constraints.t
 	$(THIRD)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	  -e . -r tests/third_party/requirements.txt
 	@touch $@
+
+test-slurm: setup ## Run the tests on a SLURM cluster of their own, which they start; as root, on Debian
+	$(BIN)/python -m pytest -n $(WORKERS) tests/slurm $(ARGS)
 
 check: setup ## Look for mistakes without running anything: lint, layout, types, layers
 	$(BIN)/ruff check

@@ -1,13 +1,14 @@
 """Files that are either whole or not there: written beside their place, flushed, then renamed.
 
 A process killed in the middle leaves at most a file ending in ``.tmp``, never half a file
-under the real name.
+under the real name. The same holds for folders, which are filled beside their place.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -31,11 +32,41 @@ def write(path: str | os.PathLike[str], fill: Callable[[IO[bytes]], Any]) -> Pat
             fill(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(scratch, target)
+        put(scratch, target)
     finally:
         scratch.unlink(missing_ok=True)
-    _sync_folder(target.parent)
     return target
+
+
+def put(scratch: Path, target: Path) -> None:
+    """Give a finished file or folder its real name, in the place of what has had it.
+
+    Where one of the two is a folder, that takes two steps. Between them what was there before is called
+    ``NAME.old.ckpt``, say, so that there is never nothing.
+    """
+    if target.is_symlink() or not (target.is_dir() or (scratch.is_dir() and target.exists())):
+        if target.is_symlink() and scratch.is_dir():
+            target.unlink()
+        os.replace(scratch, target)
+    else:
+        old = target.with_name(f"{target.stem}.old{target.suffix}")
+        remove(old)
+        os.replace(target, old)
+        os.replace(scratch, target)
+        remove(old)
+    sync_folder(target.parent)
+
+
+def remove(path: str | os.PathLike[str]) -> None:
+    """Delete a file, or a folder with all that is in it, if it is there: a folder loses its name first."""
+    target = Path(path)
+    if target.is_symlink() or not target.is_dir():
+        target.unlink(missing_ok=True)
+        return
+    doomed = target if target.name.endswith(".tmp") else target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    if doomed != target:
+        os.replace(target, doomed)
+    shutil.rmtree(doomed)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
@@ -48,7 +79,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> Path:
     return write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename survive a power cut, where the file system allows to ask for it."""
     try:
         handle = os.open(folder, os.O_RDONLY)

@@ -5,6 +5,7 @@
     ├── CheckpointError (also ValueError)       a checkpoint that is damaged, foreign or does not fit
     │   └── UnsafeCheckpointError               one that would execute something, or fill the memory
     ├── RunError (also RuntimeError)            a run directory that cannot be made or executed
+    ├── RankError (also RuntimeError)           another rank has failed, has gone, or is not heard of
     └── StageEnded                              a callback has what it wanted of a stage; no failure
     Interrupted (KeyboardInterrupt)             SIGINT or SIGTERM, acted on at a step boundary
 
@@ -37,6 +38,21 @@ class RunError(LeydenError, RuntimeError):
     """A run directory that cannot be created, read or executed."""
 
 
+class RankError(LeydenError, RuntimeError):
+    """Another rank has failed, has gone, or is not heard of; this one can only tell which.
+
+    Args:
+        message: What to say.
+        rank: Which one.
+        refused: Whether it could not do what it was asked to, rather than failing at it.
+    """
+
+    def __init__(self, message: str, rank: int | None = None, refused: bool = False) -> None:
+        super().__init__(message)
+        self.rank = rank
+        self.refused = refused
+
+
 class StageEnded(LeydenError):
     """A callback has what it wanted: the stage ends here, and who asked for it goes on."""
 
@@ -57,6 +73,9 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(f"stopped by {signal.Signals(signum).name}{saved}")
         self.signum = signum
         self.checkpoint = checkpoint
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[int, str | None]]:
+        return type(self), (self.signum, self.checkpoint)
 
     @property
     def exit_code(self) -> int:

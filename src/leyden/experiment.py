@@ -12,7 +12,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 from torch.optim import Optimizer
 
 from leyden.callback import Callback
@@ -48,6 +48,8 @@ class Experiment:
             on the number of workers: see `leyden.engine.seeded`.
         threads: Within one operation; None leaves what the process has.
         test: Test the best weights after training.
+        restarts: How often ranks that Leyden starts on this machine are started again after one has failed.
+        grace: Seconds they get to save once they are asked to stop.
         snapshot: Keep the project's sources in the run directory; the manifest has commit and patch in any case.
         tags: For whoever reads the config later.
         optimized_metric: Name of the result that a sweep looks at.
@@ -73,6 +75,8 @@ class Experiment:
         tags: Sequence[str] = (),
         optimized_metric: str | None = None,
         ckpt_path: str | None = None,
+        restarts: Annotated[int, Ge(0)] = 0,
+        grace: Annotated[float, Gt(0)] = 300.0,
     ) -> None:
         if not isinstance(model, LightningModule):
             raise ConfigurationError(

@@ -1,6 +1,6 @@
-"""A trained module for use elsewhere: TorchScript and ONNX.
+"""A trained module for use elsewhere: TorchScript, ONNX, and checkpoints in one file.
 
-Both are written from a copy-free view of the module: in evaluation mode, without gradients,
+TorchScript and ONNX are written from a copy-free view of the module: in evaluation mode, without gradients,
 and without the trainer, which neither format could hold.
 """
 
@@ -14,11 +14,31 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
-from leyden.errors import ConfigurationError
+from leyden import atomic, sharded
+from leyden.errors import CheckpointError, ConfigurationError
 from leyden.tree import move
 
 if TYPE_CHECKING:
     from leyden.module import LightningModule
+
+
+def consolidate(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Write the checkpoint of several ranks as one file, as a single process would have written it.
+
+    Args:
+        folder: What `FSDPStrategy(state_dict_type="sharded")` or `ModelParallelStrategy` has saved.
+        path: The file. Everything that is loaded from *folder* is loaded from it, too, without Leyden as well.
+
+    Raises:
+        CheckpointError: If there is no such checkpoint, or it is damaged.
+    """
+    if not sharded.is_folder(folder):
+        raise CheckpointError(
+            f"{os.fspath(folder)} is no checkpoint that several ranks have written: there is no {sharded.META} in it. "
+            "Expected a folder; a checkpoint of one file can be used as it is."
+        )
+    found = sharded.in_memory(sharded.read(folder))
+    atomic.write(path, lambda file: torch.save(found, file))
 
 
 def to_torchscript(

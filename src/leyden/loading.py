@@ -11,7 +11,7 @@ import csv
 import os
 import pickle
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import Parameter, signature
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import IO, Any, TypeAlias, TypeVar
 import torch
 from torch import Tensor, nn
 
+from leyden import sharded
 from leyden.errors import CheckpointError, ConfigurationError, UnsafeCheckpointError
 from leyden.hyperparameters import AttributeDict
 from leyden.plain import readable
@@ -31,14 +32,17 @@ Source: TypeAlias = str | os.PathLike[str] | IO[bytes]
 _OF_A_COMMAND_LINE = ("_instantiator", "_class_path")  # LightningCLI's marks among the hyper-parameters
 
 
-def read(path: Source, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
-    """Read a checkpoint file.
+def read(
+    path: Source, map_location: Any = "cpu", weights_only: bool | None = None, whole: bool = True
+) -> dict[str, Any]:
+    """Read a checkpoint.
 
     Args:
-        path: File, or an open binary file.
-        map_location: Where tensors go, as in `torch.load`.
+        path: File, or an open binary file; or the folder of a checkpoint that several ranks have written.
+        map_location: Where tensors go, as in `torch.load`; those of a folder go to the CPU.
         weights_only: False allows arbitrary pickles, which can execute code: only for files
             you trust.
+        whole: Whether to read the tensors of a folder; else there is a `leyden.sharded.Stored` for each.
 
     Raises:
         CheckpointError: If there is no such file, it is damaged, or it is not safe to load.
@@ -46,7 +50,13 @@ def read(path: Source, map_location: Any = "cpu", weights_only: bool | None = No
     name = name_of(path)
     safe = True if weights_only is None else bool(weights_only)
     try:
-        found = torch.load(path, map_location=map_location, weights_only=safe)
+        if sharded.is_folder(path):
+            found = sharded.read(name, safe)
+            found = sharded.in_memory(found) if whole else found
+        else:
+            found = torch.load(path, map_location=map_location, weights_only=safe)
+    except CheckpointError:
+        raise
     except FileNotFoundError as error:
         raise CheckpointError(
             f"there is no checkpoint at {name}. Check the path; relative paths start at {os.getcwd()}."
@@ -199,15 +209,32 @@ def _where_it_was(storage: Any, location: str) -> Any:
     return storage.cpu() if gone.get(location.partition(":")[0], False) else None
 
 
-def load_weights(module: nn.Module, checkpoint: Mapping[str, Any], path: str, strict: bool = True) -> None:
-    """Load the weights of a checkpoint, with an error that says what does not fit."""
+def load_weights(
+    module: nn.Module,
+    checkpoint: Mapping[str, Any],
+    path: str,
+    strict: bool = True,
+    load: Callable[[Any, Any, bool], Any] | None = None,
+) -> None:
+    """Load the weights of a checkpoint, with an error that says what does not fit.
+
+    Args:
+        module: Into which.
+        checkpoint: What `read` returned.
+        path: Where it lies.
+        strict: Whether all have to be there, and no others.
+        load: Called with the module, the weights, and *strict*, in the place of the module's own method.
+    """
     if "state_dict" not in checkpoint:
         raise CheckpointError(
             f"{path} holds no weights: the key 'state_dict' is missing. It holds: {', '.join(map(str, checkpoint))}. "
             "Expected a file written by a Trainer."
         )
     try:
-        module.load_state_dict(checkpoint["state_dict"], strict=strict)
+        if load is None:
+            module.load_state_dict(checkpoint["state_dict"], strict=strict)
+        else:
+            load(module, checkpoint["state_dict"], strict)
     except RuntimeError as error:
         raise CheckpointError(
             f"the weights in {path} do not fit {type(module).__name__}: {error}\n"

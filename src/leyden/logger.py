@@ -46,6 +46,9 @@ class Logger(ABC):
     def log_hyperparams(self, params: Mapping[str, Any] | Namespace | None, *args: Any, **kwargs: Any) -> None:
         """Record the hyper-parameters of the run."""
 
+    def adopt(self, version: int | str | None) -> None:
+        """Take the version that rank 0's logger has settled on; called on every rank."""
+
     def attach(self, default_root_dir: str) -> None:
         """Tell a logger that was given no ``save_dir`` where the trainer keeps its files."""
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from leyden.errors import ConfigurationError
-from leyden.log_rules import checked_name, levels, reduction_name, squeezed
+from leyden.log_rules import EPOCH_HOOKS, checked_name, levels, reduction_name, squeezed
 from leyden.metric_objects import is_metric, load_metric_state, metric_objects, metric_state
 from leyden.rounding import single
 from leyden.tree import batch_sizes
@@ -59,8 +59,9 @@ class Entry:
     dtype: torch.dtype = torch.float32
     metric: Any = None
     total: Any = None  # a tensor, or a Python number of type `dtype`
-    weight: int = 0
+    weight: Any = 0
     last: Any = None
+    reduced: bool = False  # over all ranks
 
     def add(self, value: Tensor, weight: int) -> None:
         """Take in a detached float tensor that nobody else will change."""
@@ -102,13 +103,13 @@ class Entry:
 
     def takes_number(self, dtype: torch.dtype) -> bool:
         """Whether a number of type *dtype* can be added as it is: so far there were none but those."""
-        return dtype is self.dtype and not self.sync and (self.total is None or isinstance(self.total, float))
+        return dtype is self.dtype and (self.total is None or isinstance(self.total, float))
 
-    def step_value(self) -> Tensor | None:
+    def step_value(self) -> Any:
         """The value of the latest step."""
         return self._tensor(self.last)
 
-    def epoch_value(self) -> Tensor | None:
+    def epoch_value(self) -> Any:
         """The reduction over all steps so far."""
         if self.metric is not None:
             value = self.metric.compute()
@@ -121,7 +122,18 @@ class Entry:
         total = self._tensor(self.total)
         return total / self.weight if total is not None and self.reduction == "mean" else total
 
-    def _tensor(self, value: Any) -> Tensor | None:
+    def reduce(self, reduce: Any) -> None:
+        """Bring the reduction over all steps to that over all steps of all ranks."""
+        total = self._tensor(self.total)
+        if self.reduction == "mean":
+            both = torch.stack([total.double(), torch.tensor(self.weight, dtype=torch.float64, device=total.device)])
+            both = reduce(both, "sum")
+            self.total, self.weight = both[0].to(total.dtype), both[1].to(total.dtype)
+        else:
+            self.total = reduce(total, self.reduction)
+        self.reduced = True
+
+    def _tensor(self, value: Any) -> Any:
         return torch.tensor(value, dtype=self.dtype) if isinstance(value, float) else value
 
     def names(self, per_step: bool) -> tuple[str, str]:
@@ -160,6 +172,18 @@ class Results:
             if entry.prog_bar:
                 found.bar[forked] = value
         return found
+
+    def reduce(self, reduce: Any) -> None:
+        """Reduce what was asked for over all ranks: sums and weights, so that means are exact.
+
+        Args:
+            reduce: `Strategy.reduce`; None on a single rank. All ranks have to have logged the same names.
+        """
+        if reduce is None:
+            return
+        for entry in self.entries.values():
+            if entry.sync and not entry.reduced and entry.on_epoch and entry.metric is None and entry.total is not None:
+                entry.reduce(reduce)
 
     def clear(self) -> None:
         """Forget everything, and reset the metric objects that were logged."""
@@ -210,13 +234,16 @@ class Metrics:
             value = _tensor(name, value)
         elif value.dim():
             value = squeezed(name, value)
-        if value.is_cpu and entry.takes_number(value.dtype):
+        if value.is_cpu and entry.takes_number(value.dtype) and not (entry.sync and self.reduce is not None):
             entry.add_number(value.item(), batch_size)
             return
         value = value.detach().to(self.device, _float(value.dtype), copy=True)
-        if entry.sync and self.reduce is not None and entry.on_step:
-            value = self.reduce(value, entry.reduction)
         entry.add(value, batch_size)
+        if entry.sync and self.reduce is not None:
+            if entry.on_step:
+                entry.last = self.reduce(value, entry.reduction)
+            if entry.hook in EPOCH_HOOKS:  # there is nothing to wait for
+                entry.reduce(self.reduce)
 
     def _open(self, name: str, value: Any, options: Options) -> Entry:
         """Check the first call of a (hook, name) pair and open its entry."""

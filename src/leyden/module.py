@@ -511,8 +511,9 @@ class LightningModule(nn.Module):
         return self.device.type == "cuda"
 
     @property
-    def device_mesh(self) -> None:
-        """None: no strategy here splits a module over a mesh of devices."""
+    def device_mesh(self) -> Any:
+        """Over which devices `configure_model` may divide the module: torch's `DeviceMesh`; None for one device."""
+        return self._trainer.strategy.device_mesh if self._trainer is not None else None
 
     @property
     def fabric(self) -> None:

@@ -98,6 +98,18 @@ def restore(state: dict[str, Any]) -> None:
             torch.cuda.set_rng_state(device_state.cpu(), device)
 
 
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two states that `capture` returned have the same generators of the CPU."""
+    python, numpy = (one["python"], other["python"]), (one["numpy"], other["numpy"])
+    return (
+        torch.equal(one["torch"], other["torch"])
+        and torch.equal(python[0][1], python[1][1])
+        and python[0][2] == python[1][2]
+        and torch.equal(numpy[0][1], numpy[1][1])
+        and numpy[0][2:] == numpy[1][2:]
+    )
+
+
 @contextmanager
 def isolated() -> Iterator[None]:
     """Run a block whose random numbers leave no trace."""

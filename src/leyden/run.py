@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
+    from leyden import early
     from leyden.cli import startup
 
+    early.listen()
     startup.begin(["run", *sys.argv[1:]])
+    from leyden.cli.masked_output import mask
     from leyden.cli.run import main
 
+    mask()
     sys.exit(main(sys.argv[1:]))

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from leyden import ranks
 from leyden.callback import Callback, Checkpoint
 from leyden.errors import ConfigurationError
 from leyden.logger import Logger
@@ -23,20 +24,26 @@ def choose_strategy(strategy: Any, accelerator: Any, devices: Any, num_nodes: in
     Raises:
         ConfigurationError: If the accelerator is not there, or several devices are asked for.
     """
-    if isinstance(strategy, Strategy):
-        return strategy
-    if strategy not in ("auto", "single_device", None):
-        raise ConfigurationError(
-            f"Trainer(strategy={strategy!r}): expected 'auto', 'single_device' or a Strategy. "
-            "This version trains on one device; run several experiments side by side with -m."
-        )
-    from leyden.strategies import SingleDevice
+    from leyden.strategies import Distributed, SingleDevice, named
 
+    if isinstance(strategy, Strategy) and not isinstance(strategy, Distributed):
+        return strategy
     kind = _accelerator(accelerator)
-    index = _device_index(devices, kind)
-    if num_nodes != 1:
-        raise ConfigurationError(f"Trainer(num_nodes={num_nodes!r}): this version trains on one node. Expected 1.")
-    return SingleDevice(torch.device(kind) if kind == "cpu" or index is None else torch.device(kind, index))
+    indices = _device_indices(devices, kind)
+    started = ranks.current()
+    several = len(indices) * num_nodes > 1 or (started is not None and started.world_size > 1)
+    if strategy in ("auto", None):
+        strategy = "ddp" if several else "single_device"
+    if strategy == "single_device":
+        if len(indices) * num_nodes > 1:
+            raise ConfigurationError(
+                f"Trainer(strategy='single_device', devices={devices!r}, num_nodes={num_nodes}) asks for several "
+                "devices. Use strategy='auto', which takes 'ddp' for them."
+            )
+        return SingleDevice(torch.device(kind) if kind == "cpu" else torch.device(kind, indices[0]))
+    made = strategy if isinstance(strategy, Distributed) else named(strategy)
+    made.place(kind, indices, num_nodes, asked=devices not in ("auto", None))
+    return made
 
 
 def _accelerator(accelerator: Any) -> str:
@@ -55,28 +62,27 @@ def _accelerator(accelerator: Any) -> str:
     )
 
 
-def _device_index(devices: Any, kind: str) -> int | None:
-    """Return which of several devices to take; one is all this version uses."""
-    if devices in ("auto", None):
-        return None if kind == "cpu" else 0
+def _device_indices(devices: Any, kind: str) -> list[int]:
+    """Return which devices of this machine to take; processors are one device for each rank that is asked for."""
+    found = 1 if kind == "cpu" else torch.accelerator.device_count()
     given = devices
+    if devices in ("auto", None):
+        return list(range(max(1, found)))
     if isinstance(devices, str) and devices.lstrip("-").isdigit():
         devices = int(devices)
     if isinstance(devices, str) and "," in devices:
-        devices = [int(part) for part in devices.split(",") if part.strip()]
-    if isinstance(devices, (list, tuple)) and len(devices) == 1 and isinstance(devices[0], int):
-        count = torch.accelerator.device_count() if kind != "cpu" else 1
-        if 0 <= devices[0] < count:
-            return devices[0]
-        raise ConfigurationError(
-            f"Trainer(devices={devices!r}): there are {count} devices of type {kind}, counted from 0."
-        )
-    if devices == 1 and not isinstance(devices, bool):
-        return 0
-    if devices == -1 and (kind == "cpu" or torch.accelerator.device_count() == 1):
-        return 0
+        devices = [int(part) for part in devices.split(",") if part.strip().isdigit()]
+    if devices == -1 and type(devices) is int:
+        return list(range(max(1, found)))
+    if type(devices) is int and devices >= 1 and (kind == "cpu" or devices <= found):
+        return list(range(devices))
+    listed = isinstance(devices, (list, tuple)) and 0 < len(devices) == len(set(devices))
+    if listed and all(type(each) is int and each in range(found) for each in devices):
+        return list(devices)
+    there = "any number of processes" if kind == "cpu" else f"{found} of type {kind}, counted from 0"
     raise ConfigurationError(
-        f"Trainer(devices={given!r}): this version trains on one device. Expected 'auto', 1, or a list with one index."
+        f"Trainer(devices={given!r}): there are {there}. Expected 'auto', -1 for all, a number of them, or a list of "
+        "indices."
     )
 
 

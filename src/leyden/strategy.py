@@ -14,11 +14,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from leyden import atomic
 from leyden.loading import read
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
+    from torch.optim import Optimizer
 
     from leyden.module import LightningModule
 
@@ -32,6 +35,15 @@ class Strategy(ABC):
     local_rank: int = 0
     node_rank: int = 0
     world_size: int = 1
+    num_processes: int = 1  # ranks on this machine
+    to_start: int = 0  # ranks that somebody has to start before a stage can run; 0 where they are running
+    device_mesh: Any = None  # over which a module may be divided: torch's `DeviceMesh`
+    divides: bool = False  # whether a rank has but a part of the module; it is loaded once it is divided
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """Which part of the data is for this process, and into how many parts it is divided."""
+        return self.global_rank, self.world_size
 
     @property
     @abstractmethod
@@ -42,6 +54,14 @@ class Strategy(ABC):
     def is_global_zero(self) -> bool:
         """Whether this process is rank 0, the one that writes."""
         return self.global_rank == 0
+
+    @property
+    def store(self) -> Any:
+        """What the ranks share to tell each other something beside their work; None where there is one rank."""
+        return None
+
+    def open(self) -> None:
+        """Meet the other ranks; called at the beginning of every stage, on every rank."""
 
     def setup(self, module: LightningModule) -> None:
         """Move *module* to where it runs."""
@@ -55,15 +75,58 @@ class Strategy(ABC):
         """Return the callable that runs *step* so that gradients are synchronised."""
         return step
 
+    def enclose(self, step: Callable[..., Any], module: LightningModule) -> Callable[..., Any]:
+        """Return the callable that runs *step* of an evaluation."""
+        return step
+
     def sync_gradients(self, enabled: bool) -> AbstractContextManager[Any]:
         """Context around forward and backward of one micro-batch; *enabled* on the last of a window."""
         return _NOTHING
+
+    def before_backward(self, loss: Tensor) -> None:
+        """Get ready for a backward pass in the middle of a step: manual optimisation."""
+
+    def before_evaluation(self, module: LightningModule) -> None:
+        """Get ready for an evaluation within a fit."""
 
     def load_checkpoint(
         self, checkpoint_path: str | os.PathLike[str], weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Read the checkpoint that a stage starts from; *weights_only* as in `Trainer.fit`."""
         return read(checkpoint_path, "cpu", weights_only)
+
+    def save(self, checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:
+        """Write *checkpoint*, whole or not at all; every rank calls this with its own."""
+        if self.is_global_zero:
+            atomic.write(path, lambda file: torch.save(checkpoint, file))
+
+    def module_state(self, module: LightningModule) -> dict[str, Any]:
+        """Return the weights as `save` wants them; every rank calls this."""
+        return module.state_dict()
+
+    def load_module_state(self, module: LightningModule, state: dict[str, Any], strict: bool) -> Any:
+        """Take back what `module_state` returned, on this number of ranks or another."""
+        return module.load_state_dict(state, strict=strict)
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """Return the state of *optimizer* as `save` wants it; every rank calls this."""
+        return optimizer.state_dict()
+
+    def load_optimizer_state(self, optimizer: Optimizer, state: dict[str, Any]) -> None:
+        """Take back what `optimizer_state` returned, on this number of ranks or another."""
+        optimizer.load_state_dict(state)
+
+    def gradients(self, module: LightningModule) -> dict[str, Tensor]:
+        """Return what this rank has accumulated, by the names of parameters, each in full; every rank calls this."""
+        return {
+            name: parameter.grad.detach() for name, parameter in module.named_parameters() if parameter.grad is not None
+        }
+
+    def load_gradients(self, module: LightningModule, gradients: dict[str, Tensor]) -> None:
+        """Take back what `gradients` returned."""
+        parameters = dict(module.named_parameters())
+        for name, gradient in gradients.items():
+            parameters[name].grad = gradient.to(parameters[name].device, copy=True)
 
     def reduce(self, tensor: Tensor, op: str = "mean") -> Tensor:
         """Reduce *tensor* over all ranks by ``mean``, ``sum``, ``min`` or ``max``."""
@@ -76,6 +139,14 @@ class Strategy(ABC):
     def broadcast(self, value: Any, src: int = 0) -> Any:
         """Return rank *src*'s *value* on every rank."""
         return value
+
+    def gather_objects(self, value: Any) -> list[Any]:
+        """Return every rank's *value* on rank 0, in their order; on the others a list of no meaning."""
+        return [value]
+
+    def explained(self, error: BaseException) -> BaseException:
+        """Return what to raise for *error*, which ended a stage: where another rank caused it, what that one said."""
+        return error
 
     def barrier(self, name: str | None = None) -> None:
         """Wait for all ranks."""

@@ -24,7 +24,7 @@ from annotated_types import Ge
 from torch import Tensor
 from torch.optim import Optimizer
 
-from leyden import options, selection
+from leyden import options, selection, spawn
 from leyden.accelerators import Accelerator, accelerator_of
 from leyden.callback import Callback, Checkpoint
 from leyden.datamodule import LightningDataModule
@@ -52,6 +52,7 @@ from leyden.profiler import Profiler
 from leyden.progress import Progress
 from leyden.state import RunningStage, TrainerFn, TrainerState
 from leyden.strategy import Strategy
+from leyden.warnings import warn_once
 
 Count = Annotated[int, Ge(0)]
 _STAGES = {
@@ -216,14 +217,14 @@ class Trainer:
             "reload_dataloaders_every_n_epochs", reload_dataloaders_every_n_epochs, 0
         )
         self.enable_autolog_hparams = options.flag("enable_autolog_hparams", enable_autolog_hparams)
-        self.num_nodes = num_nodes
+        self.num_nodes: int = options.whole("num_nodes", num_nodes, 1)
         self.fused_optimizers = options.flag("fused_optimizers", fused_optimizers)
         self.compile_steps = options.arguments("compile_steps", compile_steps)
         self.default_root_dir = os.fspath(default_root_dir) if default_root_dir is not None else os.getcwd()
         if self.fast_dev_run:
             self._limit_to(self.fast_dev_run)
 
-        self.strategy = selection.choose_strategy(strategy, accelerator, devices, num_nodes)
+        self.strategy = selection.choose_strategy(strategy, accelerator, devices, self.num_nodes)
         self.precision_plugin = choose_precision(precision, self.strategy.root_device)
         self.profiler = selection.choose_profiler(profiler)
         self.loggers: list[Logger] = selection.choose_loggers(logger, self.fast_dev_run)
@@ -243,6 +244,7 @@ class Trainer:
         self.sample_seed: int | None = None  # given one, batches depend on it and the epoch: leyden.engine.seeded
         self.row_listener: Callable[[dict[str, float], int], None] | None = None  # hears what the loggers are sent
         self.predictions: list[Any] | None = None
+        self.slowest_save = 0.0  # seconds
         self.fit_loop = FitLoop(self)
         self.predict_loop = PredictLoop()
         self.val_check_batch: float | None = math.inf
@@ -292,6 +294,12 @@ class Trainer:
             ConfigurationError: If something that a fit needs is missing; nothing has been touched then.
             Interrupted: If a signal asked to stop. The state has been saved.
         """
+        if self.strategy.to_start:
+            spawn.start(
+                self, "fit", model=model, train_dataloaders=train_dataloaders, val_dataloaders=val_dataloaders,
+                datamodule=datamodule, ckpt_path=ckpt_path, weights_only=weights_only,
+            )  # fmt: skip
+            return
         given = {"train_dataloader": train_dataloaders, "val_dataloader": val_dataloaders}
         with stages.opened(self, TrainerFn.FITTING, model, given, datamodule, ckpt_path, weights_only) as session:
             fitting.fit(session)
@@ -309,6 +317,12 @@ class Trainer:
 
         Without *model*, the best checkpoint of the latest fit is evaluated.
         """
+        if self.strategy.to_start:
+            found = spawn.start(
+                self, "validate", model=model, dataloaders=dataloaders, ckpt_path=ckpt_path, verbose=verbose,
+                datamodule=datamodule, weights_only=weights_only,
+            )  # fmt: skip
+            return list(found)
         given = {"val_dataloader": dataloaders}
         with stages.opened(self, TrainerFn.VALIDATING, model, given, datamodule, ckpt_path, weights_only) as session:
             found = stages.evaluate(session, "validation")
@@ -327,6 +341,12 @@ class Trainer:
 
         Without *model*, the best checkpoint of the latest fit is tested.
         """
+        if self.strategy.to_start:
+            found = spawn.start(
+                self, "test", model=model, dataloaders=dataloaders, ckpt_path=ckpt_path, verbose=verbose,
+                datamodule=datamodule, weights_only=weights_only,
+            )  # fmt: skip
+            return list(found)
         given = {"test_dataloader": dataloaders}
         with stages.opened(self, TrainerFn.TESTING, model, given, datamodule, ckpt_path, weights_only) as session:
             found = stages.evaluate(session, "test")
@@ -343,6 +363,12 @@ class Trainer:
     ) -> list[Any] | None:
         """Run `predict_step` on every batch; returns what it returned, nested where there are several loaders."""
         keep = return_predictions is not False
+        if self.strategy.to_start:
+            spawn.start(
+                self, "predict", model=model, dataloaders=dataloaders, datamodule=datamodule,
+                return_predictions=return_predictions, ckpt_path=ckpt_path, weights_only=weights_only,
+            )  # fmt: skip
+            return self.predictions if keep else None
         given = {"predict_dataloader": dataloaders}
         with stages.opened(self, TrainerFn.PREDICTING, model, given, datamodule, ckpt_path, weights_only) as session:
             self.predictions = stages.predict(session, keep)
@@ -371,8 +397,22 @@ class Trainer:
                 f"save_checkpoint({os.fspath(filepath)!r}) was called before any model was attached. "
                 "Call it after, or during, fit, validate, test or predict."
             )
+        if self.strategy.to_start:  # the ranks have ended, and what they knew beside the weights with them
+            if not weights_only:
+                warn_once(
+                    "save_checkpoint() after the ranks have ended writes the weights only, and no training can go on "
+                    "from them. Use the checkpoints of ModelCheckpoint for that, or pass weights_only=True to say so."
+                )
+            checkpoints.save(self, filepath, weights_only=True)
+            return
+        began = time.monotonic()
         checkpoints.save(self, filepath, bool(weights_only))
         self.strategy.barrier("save_checkpoint")
+        self.slowest_save = max(self.slowest_save, time.monotonic() - began)
+
+    def request_stop(self, signum: int) -> None:
+        """Stop at the next boundary as if the signal *signum* had arrived: save, and raise `Interrupted`."""
+        self._stop.ask(signum)
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print on rank 0, without tearing the progress bar."""
@@ -691,17 +731,19 @@ class Trainer:
     @property
     def distributed_sampler_kwargs(self) -> dict[str, Any] | None:
         """Arguments of the samplers that divide the data among processes; None where there is one process."""
-        return None
+        rank, world = self.strategy.share
+        return {"num_replicas": world, "rank": rank} if world > 1 else None
 
     @property
     def num_devices(self) -> int:
         """Number of devices on this machine."""
-        return 1
+        return self.strategy.num_processes
 
     @property
     def device_ids(self) -> list[int]:
         """Indices of the devices on this machine."""
-        return [self.strategy.root_device.index or 0]
+        first = self.strategy.root_device.index or 0
+        return [first] if self.num_devices == 1 else list(range(self.num_devices))
 
     def rehearsal(
         self, steps: int, callbacks: list[Callback], validation: int = 0, reload: bool = False
@@ -774,7 +816,9 @@ class Trainer:
 
     def _ready_train_loader(self, session: Session) -> None:
         """Ask for the training loader, and go back to its position on a resumed run."""
-        self._train_loader = TrainLoader(session.loaders.get("train")[0]) if session.loaders.get("train") else None
+        self._train_loader = (
+            TrainLoader(session.loaders.get("train")[0], self.strategy) if session.loaders.get("train") else None
+        )
         if self._train_loader is not None and self._resumed_loader:
             self._train_loader.load_state_dict(self._resumed_loader)
             self._resumed_loader = None

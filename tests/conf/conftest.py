@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from leyden.config.app import Context, run_app
+from leyden.config.app import run_app
+from leyden.config.jobs import Context
 
 MODEL = """
     from leyden.models.classifier import Classifier

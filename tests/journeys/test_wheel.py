@@ -136,6 +136,7 @@ def project(tmp_path: Path) -> Path:
         "leyden/conf/train.yaml",
         "leyden/py.typed",
         "leyden/cli/train.py",
+        "hydra_plugins/leyden_local_launcher/launcher.py",
         *(f"{DOORWAY}/{name}.py" for name in LIGHTNING),
         *(f"{DOORWAY}/{name}-{names.VERSION}.dist-info/METADATA" for name in LIGHTNING),
     ],
@@ -154,7 +155,8 @@ def test_the_wheel_carries_every_shipped_config_and_nothing_of_the_checkout_arou
 
     shipped = {f"leyden/conf/{path.relative_to(ROOT / 'conf')}" for path in (ROOT / "conf").rglob("*.yaml")}
     assert shipped <= set(names)
-    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"leyden"}
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"leyden", "hydra_plugins"}
+    assert "hydra_plugins/__init__.py" not in names  # other distributions lie in that package, too
 
 
 def test_the_package_that_the_installed_command_runs_is_the_wheels(installed, project):
@@ -171,6 +173,16 @@ def test_an_installed_leyden_trains_a_project_of_three_files(installed, project)
     assert str(directory.relative_to(project)) in printed
     weights = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert weights["only_mine_has_this.0.weight"].shape == (4, 64)
+
+
+def test_an_installed_leyden_runs_a_multirun_in_its_own_queue(installed, project):
+    words = ("-m", "experiment=mine", "trainer.max_epochs=1", "seed=1,2")
+
+    printed = run(installed / "bin" / "leyden", "train", *words, at=project)
+
+    found = [json.loads(path.read_text("utf-8")) for path in project.glob("runs/multirun/*/*/job.json")]
+    assert printed.splitlines()[-1] == "2 finished"
+    assert [each["launcher"] for each in found] == ["local", "local"]
 
 
 def test_lightning_is_not_installed_beside_the_wheel(installed, project):

@@ -310,16 +310,37 @@ DIFFERENCES = {
         leyden="they are obeyed under `leyden lightning`, and not by programs that import leyden",
         reason="a run depends on its directory alone",
     ),
+    "order_of_shared_samples": Difference(
+        lightning="on several ranks training is shuffled, by a seed of its own, whatever the loader says",
+        leyden="the loader's own order is dealt out: shuffled, weighted or not, as it would be in one process",
+        reason="an update sees the same samples whatever the number of ranks",
+    ),
+    "samples_of_a_shared_evaluation": Difference(
+        lightning="on several ranks samples are evaluated twice where they do not go round",
+        leyden="each once; the last batch of a rank may hold one sample more",
+        reason="metrics are exact, and ranks that talk in a step do not wait for ever",
+    ),
+    "iterable_data_on_ranks": Difference(
+        lightning="every rank reads all of an iterable data set",
+        leyden="it is dealt sample by sample, unless it says `sharded = True`, or use_distributed_sampler=False",
+        reason="an epoch is one pass over the data",
+    ),
+    "hooks_of_gradients_on_cpus": Difference(
+        lightning="a communication hook of DDP is left out on CPUs",
+        leyden="it works there, too; one that cannot is refused",
+        reason="what was asked for is done, or an error",
+    ),
+    "script_of_several_ranks": Difference(
+        lightning="Trainer(devices=2) runs the script once more for every further rank",
+        leyden="the stage alone is sent to the ranks; what comes before and after runs once, with the results at hand",
+        reason="a script that reads, writes or asks something does so once",
+    ),
 }
 
 REFUSED = {
-    "several_devices": Refusal(
-        written="`Trainer(devices=2)`, `devices=[0, 1]`, `num_nodes=2`",
-        instead="one device; several experiments run side by side, each in a process of its own",
-    ),
     "strategies": Refusal(
-        written='`strategy="ddp"`, `"fsdp"`, `"deepspeed"`, `"xla"` and their variants; their classes',
-        instead='`strategy="auto"`',
+        written='`strategy="deepspeed"`, `"xla"` and their variants; their classes',
+        instead='`strategy="fsdp"`, or `FSDPStrategy(sharding_strategy="SHARD_GRAD_OP")` for stages 1 and 2',
     ),
     "accelerators": Refusal(written='`accelerator="tpu"`, `"hpu"`', instead='`accelerator="auto"`: what torch finds'),
     "precisions": Refusal(

@@ -7,6 +7,7 @@ import warnings
 
 import lightning.pytorch.tuner
 import observed_callbacks
+import observed_ranks
 import pytest
 import torch
 from differences import COMMAND, DIFFERENCES, PAGE, filled, tables
@@ -19,6 +20,7 @@ import leyden.combined_loader
 import leyden.tuner
 
 assert observed_callbacks  # importing it adds to the list
+assert observed_ranks
 
 
 @observed("short_window", theirs=[0.5, 0.5, 0.5], ours=[0.5, 0.5, 1.0])

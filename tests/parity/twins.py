@@ -7,6 +7,7 @@ module's class: the same source, once for each side.
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,8 +28,8 @@ BATCHES, BATCH_SIZE = 6, 2
 
 
 def loader(batches: int = BATCHES, seed: int = 1, shuffle: bool = False, size: int = BATCH_SIZE) -> DataLoader[Any]:
-    """Batches of inputs ``(2, 4)`` and targets ``(2, 1)``."""
-    generator = torch.Generator().manual_seed(seed)
+    """Batches of inputs ``(2, 4)`` and targets ``(2, 1)``; of several ranks, each has its own."""
+    generator = torch.Generator().manual_seed(seed + 100 * int(os.environ.get("RANK", "0")))
     inputs = torch.randn(batches * size, 4, generator=generator)
     return DataLoader(TensorDataset(inputs, inputs.sum(1, keepdim=True).sin()), batch_size=size, shuffle=shuffle)
 

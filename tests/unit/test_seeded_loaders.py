@@ -24,7 +24,7 @@ from torch.utils.data import (
 import leyden as L
 from leyden.callbacks import ModelCheckpoint
 from leyden.datasets.in_memory import InMemory, loader
-from leyden.engine.data import TrainLoader, sources, training_source
+from leyden.engine.data import TrainLoader, Wanted, sources, training_source
 from leyden.engine.gather import RowsLoader
 
 SIZE = 22
@@ -106,7 +106,7 @@ LOADERS = {
 
 
 def prepared(made, seed=7, where="train_dataloader()"):
-    return TrainLoader(training_source(made, 1.0, 0.0, where, seed))
+    return TrainLoader(training_source(made, Wanted(1.0, 0.0, where, seed)))
 
 
 def epochs(made, count=2, seed=7):
@@ -146,7 +146,7 @@ def test_reading_leaves_the_global_generators_as_they_were(kind, workers):
 def test_epoch_seed_and_place_change_order_and_augmentation():
     first, second = flat(epochs(LOADERS["augmented"](0)))
     (other,) = flat(epochs(LOADERS["augmented"](0), 1, seed=8))
-    side_by_side = sources([LOADERS["augmented"](0), LOADERS["augmented"](0)], 1.0, 0.0, "val_dataloader()", seed=7)
+    side_by_side = sources([LOADERS["augmented"](0), LOADERS["augmented"](0)], Wanted(1.0, 0.0, "val_dataloader()", 7))
     left, right = (flat(list(source.loader)) for source in side_by_side)
 
     found = [first, second, other, left, right]
@@ -178,7 +178,9 @@ def test_python_numpy_and_torch_get_numbers_that_have_nothing_in_common():
 
 
 def test_a_loader_that_starts_over_within_an_epoch_has_another_order():
-    source = training_source({"a": LOADERS["tensors"](0), "b": DataLoader(torch.arange(60.0), 4)}, 1.0, 0.0, "x", 7)
+    source = training_source(
+        {"a": LOADERS["tensors"](0), "b": DataLoader(torch.arange(60.0), 4)}, Wanted(1.0, 0.0, "x", 7)
+    )
 
     batches = [batch["a"][0] for _, batch, _ in TrainLoader(source).epoch(0, 0)]
     first, second = torch.cat(batches[:6]), torch.cat(batches[6:12])
@@ -209,7 +211,7 @@ def test_the_users_loader_is_left_as_it_is():
 def test_without_a_seed_loaders_are_as_torch_makes_them():
     made = LOADERS["augmented"](0)
 
-    assert training_source(made, 1.0, 0.0, "train_dataloader()").loader is made
+    assert training_source(made, Wanted(1.0, 0.0, "train_dataloader()")).loader is made
 
 
 @pytest.mark.parametrize(

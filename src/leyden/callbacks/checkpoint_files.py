@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from leyden import atomic
 from leyden.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -102,14 +103,14 @@ def link(path: str, linkpath: str) -> None:
     """
     if os.path.abspath(path) == os.path.abspath(linkpath):
         return
-    if os.path.isdir(linkpath) and not os.path.islink(linkpath):
-        shutil.rmtree(linkpath)
     fresh = f"{linkpath}.new"
-    Path(fresh).unlink(missing_ok=True)
+    atomic.remove(fresh)
     try:
         os.symlink(os.path.relpath(path, os.path.dirname(linkpath)), fresh)
     except OSError:
-        shutil.copy(path, fresh)
+        (shutil.copytree if os.path.isdir(path) else shutil.copy)(path, fresh)
+    if os.path.isdir(linkpath) and not os.path.islink(linkpath):
+        atomic.remove(linkpath)
     os.replace(fresh, linkpath)
 
 

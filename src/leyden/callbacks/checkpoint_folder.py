@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leyden import atomic
 from leyden.callback import Checkpoint
 from leyden.callbacks import checkpoint_files as files
 from leyden.errors import ConfigurationError
@@ -145,4 +146,4 @@ class CheckpointFolder(Checkpoint):
     def _delete(self, trainer: Trainer, path: str, *keep: str) -> None:
         """Delete *path* if it is ours, and neither one of *keep* nor the file this run was resumed from."""
         if path and trainer.is_global_zero and files.may_delete(path, self.dirpath or "", (*keep, trainer.ckpt_path)):
-            Path(path).unlink(missing_ok=True)
+            atomic.remove(path)

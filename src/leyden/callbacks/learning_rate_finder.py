@@ -153,8 +153,10 @@ class Curve(Callback):
         if not outputs:
             self.losses.append(math.nan)
             return
-        step = trainer.global_step
-        self.average = self.beta * self.average + (1 - self.beta) * float(outputs["loss"])
+        step, loss = trainer.global_step, outputs["loss"]
+        if trainer.world_size > 1:  # or ranks would stop at different steps
+            loss = trainer.strategy.reduce(loss, "mean")
+        self.average = self.beta * self.average + (1 - self.beta) * float(loss)
         smoothed = self.average / (1 - self.beta ** (step + 1))
         if self.threshold is not None and step > 1 and smoothed > self.threshold * self.best:
             trainer.should_stop = True

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leyden import atomic
 from leyden.callback import Checkpoint
 from leyden.errors import ConfigurationError
 
@@ -50,7 +50,7 @@ class OnExceptionCheckpoint(Checkpoint):
 
     def find_last_checkpoints(self, trainer: Trainer) -> list[str]:
         """Return the file, if there is one."""
-        return [self.ckpt_path] if os.path.isfile(self.ckpt_path) else []
+        return [self.ckpt_path] if os.path.exists(self.ckpt_path) else []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Nothing has happened yet."""
@@ -69,5 +69,5 @@ class OnExceptionCheckpoint(Checkpoint):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Remove what an earlier attempt left, if this one ended well."""
         if self._training and not self._raised and trainer.is_global_zero and not trainer.fast_dev_run:
-            Path(self.ckpt_path).unlink(missing_ok=True)
+            atomic.remove(self.ckpt_path)
         self._training = False

@@ -25,6 +25,7 @@ from torch.optim.swa_utils import SWALR
 
 from leyden.callback import Callback
 from leyden.callbacks.batch_norm_statistics import BatchNormStatistics
+from leyden.callbacks.undivided import check_undivided
 from leyden.errors import ConfigurationError
 from leyden.warnings import log, warn_once
 
@@ -102,6 +103,7 @@ class StochasticWeightAveraging(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Copy the module when a fit begins."""
         if stage == "fit":
+            check_undivided(self, trainer.strategy)
             self._forget()
             self._average_model = deepcopy(pl_module)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from leyden.callback import Callback
+from leyden.callbacks.undivided import check_undivided
 from leyden.module import LightningModule
 from leyden.warnings import log, warn_once
 
@@ -61,6 +62,7 @@ class WeightAveraging(Callback):
         """Copy the module when a fit begins."""
         if stage != "fit":
             return
+        check_undivided(self, trainer.strategy)
         if type(pl_module).configure_model is not LightningModule.configure_model:
             pl_module.configure_model()  # the copy must have all layers
         device: Any = self._device if self._device is not None else pl_module.device

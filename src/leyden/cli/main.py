@@ -21,6 +21,9 @@ COMMANDS = {
     "predict": "predict with a run or a checkpoint",
     "reproduce": "run a finished run once more, and say whether the result is the same",
     "runs": "list, compare, follow, export, pin and remove runs",
+    "submit": "hand runs to a SLURM cluster, new ones or those that exist",
+    "jobs": "what waits, runs and has ended, here or on a cluster; logs, cancel, retry, why",
+    "queue": "follow a queue of this machine, or go on with what it has not finished",
     "report": "write a page about a run, or about several side by side",
     "lightning": "run a script written for Lightning on Leyden, unchanged",
 }

@@ -8,11 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
+from leyden import ranks
+from leyden.cli import disk
 from leyden.config.project import shown
-from leyden.errors import ConfigurationError, Interrupted, LeydenError, RunError, UnsafeCheckpointError
+from leyden.errors import ConfigurationError, Interrupted, LeydenError, RankError, RunError, UnsafeCheckpointError
 from leyden.experiment import Experiment
+from leyden.launch import surviving
+from leyden.launch.ranks import Options, check_machines, report, start
 from leyden.runs.directory import RunDirectory
-from leyden.runs.execution import execute
+from leyden.runs.execution import RanksWanted, execute
 
 
 def run_and_report(
@@ -20,29 +24,65 @@ def run_and_report(
     experiment: Experiment | None = None,
     trusted: Sequence[str] = (),
     until: int | None = None,
+    number: int | None = None,
 ) -> int:
-    """Execute *directory*, print its outcome, and return the exit code; the arguments are those of `execute`."""
-    place = shown(directory.path)
+    """Execute *directory*, print its outcome, and return the exit code; the arguments are those of `execute`.
+
+    Where it is for several ranks, they are started, *number* of them or what its config says. As one of them, only what
+    this one alone knows is printed.
+    """
+    composed = experiment is not None
+    if number is not None and ranks.current() is None:
+        return start(directory, Options(number, trusted, until, composed))
     try:
-        results = execute(directory, experiment, trusted, until)
+        return _executed(directory, experiment, trusted, until)
+    except RanksWanted as several:
+        wanted = several.number, several.machines
+    del experiment  # it was built to find out, and the ranks need the memory
+    try:
+        check_machines(*wanted, command=f"-m leyden.run {directory.path}")
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return start(directory, Options(wanted[0], trusted, until, composed))
+
+
+def _executed(directory: RunDirectory, experiment: Experiment | None, trusted: Sequence[str], until: int | None) -> int:
+    place, first = shown(directory.path), ranks.is_first()
+    stopped = surviving.Stopped()
+    try:
+        results = execute(directory, experiment, trusted, until, surviving.companions() if first else (), stopped)
     except Interrupted as stop:
         lost = "" if stop.checkpoint else ", nothing saved: checkpoints are off"
-        print(f"\n{stop}{lost}\nresume with:  leyden run {place}", file=sys.stderr)
+        if first:
+            print(f"\n{stop}{lost}\n{stopped.said or f'resume with:  leyden run {place}'}", file=sys.stderr)
         return stop.exit_code
     except KeyboardInterrupt:
-        print(f"\nstopped at once\nresume from the last checkpoint with:  leyden run {place}", file=sys.stderr)
+        if first:
+            print(f"\nstopped at once\nresume from the last checkpoint with:  leyden run {place}", file=sys.stderr)
         return 130
-    except (ConfigurationError, RunError, UnsafeCheckpointError) as error:
-        print(f"{error}\nrun directory  {place}", file=sys.stderr)
-        return 2
+    except RankError as error:
+        if not report.write(error) and error.rank != 0:  # who has started the ranks, or rank 0, tells it
+            print(f"{error}\nrun directory  {place}", file=sys.stderr)
+        return 2 if error.refused else 1
     except LeydenError as error:
-        print(f"{error}\nrun directory  {place}", file=sys.stderr)
-        return 1
-    except Exception:
-        print(f"run directory  {place}\n", file=sys.stderr)
+        refused = isinstance(error, (ConfigurationError, RunError, UnsafeCheckpointError))
+        report.write(error)
+        if first or not refused:  # what cannot be meant is the same on all ranks
+            print(f"{error}\nrun directory  {place}", file=sys.stderr)
+        return 2 if refused else 1
+    except RanksWanted:
         raise
-    print(table(results))
-    print(f"run directory  {place}")
+    except Exception as error:
+        report.write(error)
+        said = disk.trouble(error, directory.path, place) if isinstance(error, OSError) else None
+        print(said or f"run directory  {place}\n", file=sys.stderr)
+        if said is None:
+            raise
+        return 1
+    if first:
+        print(table(results))
+        print(f"run directory  {place}")
     return 0
 
 

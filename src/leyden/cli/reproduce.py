@@ -27,9 +27,11 @@ def main(argv: Sequence[str]) -> int:
     try:
         original = RunDirectory(arguments.directory)
         admitted(original, arguments.trust)  # before anything is asked or written: anybody may have made it
-        copy = reproduction.copied(original, arguments.out, arguments.overrides)
+        ranks = reproduction.ranks_to_start(original, arguments.ranks, arguments.overrides)
+        overrides = [*reproduction.same_updates(original, arguments.ranks), *arguments.overrides]
+        copy = reproduction.copied(original, arguments.out, overrides)
         print(f"then and now\n\n{table(reproduction.preflight(original, copy))}\n", file=out, flush=True)
-        code = reproduction.execute(original, copy, arguments.code, arguments.until, arguments.trust, out)
+        code = reproduction.execute(original, copy, arguments.code, arguments.until, arguments.trust, out, ranks)
         if code:
             print(f"the repetition ended with exit code {code}; see {shown(copy.path)}/logs", file=sys.stderr)
             return code
@@ -78,7 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         default="current",
         help="run the code of now, or the recorded commit and patch from a git worktree",
     )
-    parser.add_argument("--until", type=_steps, metavar="STEP", help="compare only the first so many training steps")
+    parser.add_argument("--until", type=_number, metavar="STEP", help="compare only the first so many training steps")
+    parser.add_argument(
+        "--ranks",
+        type=_number,
+        metavar="N",
+        help="start N ranks, whose updates see as many samples; default as many as then, which alone can be exact",
+    )
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="relative; for 'same recipe' (%(default)g)")
     parser.add_argument("--out", type=Path, help="the new directory; default beside the original")
     parser.add_argument("--json", action="store_true", help="print reproduction.json, and all else on standard error")
@@ -86,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _steps(text: str) -> int:
-    steps = int(text)
-    if steps < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a number of steps from 1 on")
-    return steps
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number from 1 on")
+    return number

@@ -10,6 +10,7 @@ from leyden.cli.outcome import run_and_report
 from leyden.cli.trusting import add_trust
 from leyden.errors import RunError
 from leyden.runs.directory import RunDirectory
+from leyden.spawn.lifeline import watch
 
 
 def main(argv: Sequence[str]) -> int:
@@ -21,11 +22,15 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("directory", help="what leyden train made")
     parser.add_argument("--until", type=int, metavar="STEP", help="stop after so many training steps")
+    parser.add_argument("--ranks", type=int, metavar="N", help="start N ranks here; default what the config says")
     add_trust(parser)
     arguments = parser.parse_args(argv)
+    if arguments.ranks is not None and arguments.ranks < 1:
+        parser.error(f"argument --ranks: {arguments.ranks}: expected a number from 1 on")
     try:
         directory = RunDirectory(arguments.directory)
     except RunError as error:
         print(error, file=sys.stderr)
         return 2
-    return run_and_report(directory, trusted=arguments.trust, until=arguments.until)
+    watch()
+    return run_and_report(directory, trusted=arguments.trust, until=arguments.until, number=arguments.ranks)

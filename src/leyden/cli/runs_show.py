@@ -10,6 +10,7 @@ from typing import Any
 from leyden.cli.columns import COLOURS, aligned, coloured, number, printable, span
 from leyden.cli.runs_arguments import parse, parser, status
 from leyden.config.project import shown
+from leyden.runs.archive import is_checkpoint
 from leyden.runs.differing import changed_files, fingerprint
 from leyden.runs.exporting import finite, nested
 from leyden.runs.keeping import size
@@ -48,7 +49,7 @@ def page(run: Run) -> list[str]:
         "metrics" if run.state == "finished" else "metrics so far": [
             (name, number(value)) for name, value in sorted(run.facts["metrics"].items())
         ],
-        "checkpoints": [(shown(each), f"{each.stat().st_size / 1e6:.1f} MB") for each in checkpoints(path)],
+        "checkpoints": [(shown(each), f"{_bytes(each) / 1e6:.1f} MB") for each in checkpoints(path)],
         "code": _code(path, manifest),
         "environment": _environment(manifest),
         "fingerprint": [(name.removeprefix("fingerprint."), str(value)) for name, value in fingerprint(path).items()],
@@ -66,8 +67,12 @@ def page(run: Run) -> list[str]:
 
 def checkpoints(path: Path) -> list[Path]:
     """Return the checkpoints of a run, the newest first."""
-    files = [each for each in (path / "checkpoints").rglob("*.ckpt") if each.is_file()]
+    files = [each for each in (path / "checkpoints").rglob("*.ckpt") if is_checkpoint(each)]
     return sorted(files, key=lambda each: each.stat().st_mtime_ns, reverse=True)
+
+
+def _bytes(checkpoint: Path) -> int:
+    return size(checkpoint) if checkpoint.is_dir() else checkpoint.stat().st_size
 
 
 def _head(run: Run) -> Lines:

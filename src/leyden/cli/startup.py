@@ -15,6 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from leyden import early
 from leyden.runs.variables import missing
 
 EXECUTING = ("train", "run", "evaluate", "predict", "reproduce")
@@ -45,6 +46,7 @@ def again(absent: Mapping[str, str]) -> None:
         return
     sys.stdout.flush()
     sys.stderr.flush()
+    early.leave()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **absent})
 
 

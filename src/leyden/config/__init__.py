@@ -1,6 +1,8 @@
 """Config groups in, a checked config or a built experiment out: all that knows of Hydra.
 
-    app         run_app(config_name, argv, task) -> exit code   the command line of a program; Context
+    app         run_app(config_name, argv, task) -> exit code   the command line of a program
+    jobs        Job(config, context): one run that was asked for, and how it came about
+    launchers   LauncherPlugin: a launcher of ours, as Hydra sees it; plugin_of(hydra) -> the one chosen
     completion  complete(argv, apps, commands) -> exit code     what a shell asks for on <TAB>
     compose     compose(overrides, "train") -> Composed         what the command line composes
     check       check(config, origins) -> [Problem]             everything that is wrong, at once

@@ -1,73 +1,57 @@
 """The command line of a composed program: Hydra's, with its mistakes told in our words.
 
     argv ─► flags that only show something (--help --cfg --info ...) ─► Hydra's own main
-       └──► compose ─► check ─► Hydra runs the job, or each job of a multirun ─► task
+       └──► compose ─► check ─┬─► one run, here ─► task
+                              ├─► a launcher of ours ─► starter.start(launcher, jobs)
+                              └─► a launcher of Hydra's: it runs each job of a multirun ─► task
 
-A single run is composed once. Of a multirun all grid points are checked first, and Hydra composes each job
-again when it runs it: a tenth of a second, for which its launchers and sweepers keep working.
-Every mistake is found before Hydra makes a directory.
+A single run is composed once, and so is each run that a launcher of ours is given. For Hydra's
+launchers all grid points are checked first, and Hydra composes each job again when it runs it: a
+tenth of a second, for which they keep working. Every mistake is found before a directory is made.
 """
 
 from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
-from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from leyden.config.build import BuildError
 from leyden.config.check import ensure
 from leyden.config.compose import Composed, Session, session, version_base
 from leyden.config.grid import check_grid
+from leyden.config.jobs import Job, Task, context
+from leyden.config.launchers import LOCAL, LauncherPlugin, Starter, plugin_of
 from leyden.config.overrides import several
 from leyden.config.plain import settle
 from leyden.config.problems import ConfigProblems, Problem
 from leyden.config.project import put_project_on_path, shipped_conf
 from leyden.config.search_path import register
-from leyden.errors import ConfigurationError
+from leyden.errors import ConfigurationError, RunError
 
 FAILED = 1  # exit code of a constructor that raised
 USAGE = 2  # exit code of a command that was not meant as it was given
+LAUNCHER = "hydra/launcher"
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a task is told beside its config.
-
-    Args:
-        config_name: Of the primary config.
-        overrides: Of this job, as they were typed.
-        choices: The option chosen of each group.
-        job_num: Number of this job in a multirun, from 0; None in a single run.
-        sweep_dir: Directory of the whole multirun; None in a single run.
-    """
-
-    config_name: str
-    overrides: list[str]
-    choices: dict[str, Any]
-    job_num: int | None
-    sweep_dir: str | None
-
-
-Task = Callable[[DictConfig, Context], Any]
-
-
-def run_app(config_name: str, argv: Sequence[str], task: Task) -> int:
-    """Run *task* on what *argv* composes.
+def run_app(config_name: str, argv: Sequence[str], task: Task, starter: Starter | None = None) -> int:
+    """Run *task* on what *argv* composes, or have a launcher run it.
 
     Args:
         config_name: Of the primary config, ``"train"`` say.
         argv: Everything after the name of the command.
         task: Called with the checked config (not resolved, see `freeze`) and its context,
             once per job. What it returns is the exit code; None counts as 0.
+        starter: Makes run directories for launchers that are handed some. A program without one
+            runs everything itself, one after the other, where Hydra's launchers do not.
 
     Returns:
         0, the first code other than 0 that a task returned, or 2 if the command was not
@@ -75,15 +59,18 @@ def run_app(config_name: str, argv: Sequence[str], task: Task) -> int:
         nothing has been made or touched.
     """
     try:
-        return _run(config_name, list(argv), task)
+        return _run(config_name, list(argv), Execution(task, starter))
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return USAGE
+    except RunError as error:  # of a sweep that cannot go on without the result of a run
+        print(error, file=sys.stderr)
+        return FAILED
     except SystemExit as leaving:  # argparse and Hydra leave this way after showing something
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
 
 
-def _run(config_name: str, argv: list[str], task: Task) -> int:
+def _run(config_name: str, argv: list[str], task: Execution) -> int:
     put_project_on_path()
     arguments, unknown = get_args_parser().parse_known_args(argv)
     if unknown:
@@ -112,27 +99,60 @@ def _flag(word: str) -> Problem:
     return Problem(word, f"is no flag. {hint}")
 
 
-def _execute_once(opened: Session, composed: Composed, task: Task) -> int:
+def _execute_once(opened: Session, composed: Composed, task: Execution) -> int:
     opened.check_choices(composed.overrides)
     ensure(composed.config, composed.origins)
-    return _code(opened.run(composed, _job(task)))
+    plugin = _launcher(composed, task)
+    if plugin is None or task.starter is None or not _is_chosen(composed):
+        return _code(opened.run(composed, task))
+    return task.starter.start(plugin, [Job(composed.config, context())])
 
 
-def _execute_many(opened: Session, composed: Composed, task: Task, multirun: bool) -> int:
+def _execute_many(opened: Session, composed: Composed, task: Execution, multirun: bool) -> int:
     mode = RunMode.MULTIRUN if multirun else composed.hydra.mode or RunMode.RUN
     overrides = opened.review(composed.overrides, mode)  # refuses several values where no multirun was asked for
-    check_grid(opened, composed, overrides)
-    overrides.append("hydra.mode=MULTIRUN")
-    return _code(opened.app.multirun(config_name=opened.config_name, task_function=_job(task), overrides=overrides))
+    plugin = _launcher(composed, task)
+    jobs = check_grid(opened, composed, overrides)
+    if plugin is not None and task.starter is not None and jobs is not None:
+        return task.starter.start(plugin, jobs)
+    here = ["hydra/launcher=basic"] if plugin is not None and task.starter is None else []
+    overrides += [*here, "hydra.mode=MULTIRUN"]
+    return _code(opened.app.multirun(config_name=opened.config_name, task_function=task, overrides=overrides))
 
 
-def _job(task: Task) -> Callable[[DictConfig], int]:
-    """Wrap *task* as Hydra calls it."""
+def _launcher(composed: Composed, task: Execution) -> LauncherPlugin | None:
+    """Return the launcher that directories are handed to; None where Hydra's own runs the task."""
+    plugin = plugin_of(composed.hydra)
+    most = composed.hydra.sweeper.get("max_batch_size")
+    if plugin is not None and task.starter is not None and most is not None:
+        said = f"is {most}, but this launcher limits itself how many run at a time: see hydra.launcher. Leave it out"
+        raise ConfigProblems([Problem("hydra.sweeper.max_batch_size", said)], "the config of Hydra")
+    return plugin
 
-    def job(config: DictConfig) -> int:
+
+def _is_chosen(composed: Composed) -> bool:
+    """Whether somebody wants the launcher for a single run, too, rather than for multiruns only."""
+    typed = any(line.partition("=")[0] == LAUNCHER for line in composed.hydra.overrides.hydra)
+    return typed or composed.choices.get(LAUNCHER) != LOCAL
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What Hydra calls for each job; a launcher of ours takes the starter from it instead.
+
+    Args:
+        task: Executes one composed and checked config.
+        starter: See `run_app`.
+    """
+
+    task: Task
+    starter: Starter | None
+
+    def __call__(self, config: DictConfig) -> int:
+        """Execute one job in this process, and return its exit code."""
         settle(config)
         try:
-            code = task(config, _context())
+            code = self.task(config, context())
         except ConfigurationError as error:
             print(error, file=sys.stderr)
             return USAGE
@@ -141,20 +161,6 @@ def _job(task: Task) -> Callable[[DictConfig], int]:
             print(error, file=sys.stderr)
             return FAILED
         return code if isinstance(code, int) else 0
-
-    return job
-
-
-def _context() -> Context:
-    part = HydraConfig.get()
-    many = part.mode is RunMode.MULTIRUN
-    return Context(
-        config_name=str(part.job.config_name),
-        overrides=list(part.overrides.task),
-        choices={str(group): option for group, option in part.runtime.choices.items()},
-        job_num=part.job.num if many and not OmegaConf.is_missing(part.job, "num") else None,
-        sweep_dir=str(part.sweep.dir) if many else None,
-    )
 
 
 def _code(outcome: Any) -> int:

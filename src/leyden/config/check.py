@@ -38,12 +38,16 @@ BESIDE_ROOT = ("paths", "hydra")  # at the top level, yet no arguments of the ex
 PATHS = ("work_dir", "data_dir", "output_dir", "run_dir")
 
 
-def check(config: DictConfig | Mapping[str, Any], origins: Origins | None = None) -> list[Problem]:
+def check(
+    config: DictConfig | Mapping[str, Any], origins: Origins | None = None, sound: set[str] | None = None
+) -> list[Problem]:
     """Find every problem of a composed config.
 
     Args:
         config: Composed, resolved or not. It is not changed.
         origins: Tells which file set a key, for the messages.
+        sound: Top-level parts in which nothing is wrong; they are not looked at again, and others are added. The
+            points of a grid have most of them in common.
 
     Returns:
         All problems, in the order of the config; empty if it can be built.
@@ -51,7 +55,7 @@ def check(config: DictConfig | Mapping[str, Any], origins: Origins | None = None
     put_project_on_path()
     values, broken = plain(config)
     inner = {key: value for key, value in values.items() if key not in BESIDE_ROOT}
-    found = [*broken, *literal_secrets(inner, config), *_paths(values.get("paths"), origins), *_node(inner, "")]
+    found = [*broken, *literal_secrets(inner, config), *_paths(values.get("paths"), origins), *_node(inner, "", sound)]
     return found if origins is None else [_with_origin(one, origins) for one in found]
 
 
@@ -76,13 +80,18 @@ def _with_origin(problem: Problem, origins: Origins) -> Problem:
     return Problem(problem.path, f"{problem.target} takes no argument {key!r}. {remedy}", origin)
 
 
-def ensure(config: DictConfig | Mapping[str, Any], origins: Origins | None = None, subject: str | None = None) -> None:
+def ensure(
+    config: DictConfig | Mapping[str, Any],
+    origins: Origins | None = None,
+    subject: str | None = None,
+    sound: set[str] | None = None,
+) -> None:
     """Raise what `check` finds.
 
     Raises:
         ConfigProblems: If it finds anything.
     """
-    problems = check(config, origins)
+    problems = check(config, origins, sound)
     if problems:
         raise ConfigProblems(problems, subject or "the composed config")
 
@@ -95,13 +104,13 @@ def _paths(paths: Any, origins: Origins | None) -> Iterator[Problem]:
             yield Problem(f"paths.{key}", f"is no path that is used. {did_you_mean(key, PATHS, 'There are')}")
 
 
-def _node(value: Any, path: str) -> Iterator[Problem]:
-    """Walk everything below *path*."""
+def _node(value: Any, path: str, sound: set[str] | None = None) -> Iterator[Problem]:
+    """Walk everything below *path*, but for parts known to be *sound*."""
     if isinstance(value, list):
         for at, item in enumerate(value):
             yield from _node(item, _join(path, str(at)))
     elif isinstance(value, dict) and "_target_" in value:
-        yield from _target(value, path)
+        yield from _target(value, path, sound)
     elif isinstance(value, dict):
         if not path:
             yield Problem("_target_", "is missing: what to build from this config. It is leyden.experiment.Experiment")
@@ -113,7 +122,19 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _target(node: dict[str, Any], path: str) -> Iterator[Problem]:
+def _part(value: Any, path: str, sound: set[str] | None) -> Iterator[Problem]:
+    """Walk what is below *path*, unless the same was found to be sound before."""
+    if sound is None:
+        yield from _node(value, path)
+        return
+    identity = repr((path, value))
+    if identity not in sound:
+        found = list(_node(value, path))
+        yield from found
+        sound.update([] if found else [identity])
+
+
+def _target(node: dict[str, Any], path: str, sound: set[str] | None = None) -> Iterator[Problem]:
     """Hold one node against the signature of its target, and walk what is below."""
     yield from _special(node, path)
     target, arguments = None, None
@@ -127,7 +148,7 @@ def _target(node: dict[str, Any], path: str) -> Iterator[Problem]:
         before = _argument(key, value, target, arguments, path) if arguments is not None else None
         if before is not None:
             yield before
-        yield from _node(value, _join(path, str(key)))
+        yield from _part(value, _join(path, str(key)), sound)
     yield from _node(node.get("_args_"), _join(path, "_args_"))
     if arguments is not None:
         yield from _absent(node, target, arguments, path)

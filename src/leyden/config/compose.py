@@ -101,6 +101,13 @@ class Session:
         origins = Origins(self.loader, self.config_name, overrides)
         return Composed(config, hydra_part, overrides, choices, origins, whole)
 
+    def choice(self, group: str) -> str | None:
+        """Return the option of *group* that the primary config chooses by itself; nothing is composed."""
+        found: str | None = self.loader.compute_defaults_list(
+            self.config_name, [], RunMode.RUN
+        ).overrides.known_choices.get(group)
+        return found
+
     def run(self, composed: Composed, job: Callable[[DictConfig], Any]) -> Any:
         """Let Hydra run *job* on what was composed for one run, without composing it once more."""
         loader: Any = self.loader

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from leyden.config.bounded import check_plain, read_text
-from leyden.config.plain import BROKEN, RUN_DIR, fill_run_dir, plain
+from leyden.config.plain import BROKEN, RUN_DIR, plain, run_dir_known
 from leyden.config.problems import ConfigProblems, Problem
 from leyden.config.references import references
 from leyden.errors import ConfigurationError
@@ -36,23 +37,43 @@ def freeze(config: DictConfig | Mapping[str, Any], run_dir: str | Path | None = 
     Raises:
         ConfigProblems: If a value is missing or refers to nothing.
     """
-    root = config.copy() if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
-    if run_dir is not None:
-        fill_run_dir(root, str(run_dir))
-    missing = isinstance(root.get("paths"), DictConfig) and OmegaConf.is_missing(root.paths, "run_dir")
-    values, problems = plain(root)
-    if missing:
-        problems = [Problem(RUN_DIR, "must be given: the directory of the run"), *problems]
-    if problems:
-        raise ConfigProblems(problems)
-    assert BROKEN not in values.values()
-    values.pop("hydra", None)
-    return references(values, root)
+    root = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
+    with run_dir_known(root, None if run_dir is None else str(run_dir)):
+        missing = isinstance(root.get("paths"), DictConfig) and OmegaConf.is_missing(root.paths, "run_dir")
+        values, problems = plain(root)
+        if missing:
+            problems = [Problem(RUN_DIR, "must be given: the directory of the run"), *problems]
+        if problems:
+            raise ConfigProblems(problems)
+        assert BROKEN not in values.values()
+        values.pop("hydra", None)
+        return references(values, root)
 
 
 def dump(config: Mapping[str, Any]) -> str:
-    """Write a resolved config as YAML: plain values only, keys in their order."""
-    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+    """Write a resolved config as YAML: plain values only, keys in their order.
+
+    The runs of a grid have most of their parts in common, and each is written once.
+    """
+    return "".join(_yaml(_Part(key, value)) for key, value in config.items()) or "{}\n"
+
+
+class _Part:
+    """One top-level key and its value; equal to another that would be written in the same way."""
+
+    def __init__(self, key: str, value: Any) -> None:
+        self.content, self.identity = {key: value}, repr((key, value))
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Part) and self.identity == other.identity
+
+
+@lru_cache(maxsize=256)
+def _yaml(part: _Part) -> str:
+    return OmegaConf.to_yaml(OmegaConf.create(part.content))
 
 
 def load(path: str | Path) -> dict[str, Any]:

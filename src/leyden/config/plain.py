@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
@@ -40,18 +40,26 @@ def plain(config: DictConfig | Mapping[str, Any]) -> tuple[dict[str, Any], list[
     Returns:
         The values, `BROKEN` where there is none, and one problem for each of those.
     """
-    root = config.copy() if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
-    fill_run_dir(root, STAND_IN)
+    root = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
     problems: list[Problem] = []
-    values = _dict(root, "", root, problems)
+    with run_dir_known(root, STAND_IN):
+        values = _dict(root, "", root, problems)
     return values, problems
 
 
-def fill_run_dir(config: DictConfig, run_dir: str) -> None:
-    """Write *run_dir* to ``paths.run_dir``, if that is still ``???``."""
-    if exists(config, "paths") and OmegaConf.is_dict(config.paths) and OmegaConf.is_missing(config.paths, "run_dir"):
-        with open_dict(config):
-            config.paths.run_dir = run_dir
+@contextmanager
+def run_dir_known(config: DictConfig, run_dir: str | None) -> Iterator[None]:
+    """Let ``paths.run_dir``, where it is still ``???``, be *run_dir* within a block; a copy would take longer."""
+    known = run_dir is None or not (exists(config, "paths") and OmegaConf.is_dict(config.paths))
+    if known or not OmegaConf.is_missing(config.paths, "run_dir"):
+        yield
+        return
+    with open_dict(config):
+        config.paths.run_dir = run_dir
+        try:
+            yield
+        finally:
+            config.paths.run_dir = "???"
 
 
 def settle(config: DictConfig) -> None:

@@ -24,7 +24,8 @@ _VARIABLE = re.compile(r"\$\{\s*oc\.env:\s*['\"]?(\w+)['\"]?\s*(?:,\s*([^${}]*))
 
 def references(values: dict[str, Any], config: DictConfig) -> dict[str, Any]:
     """Return *values*, resolved from *config*, with what *config* says in the place of each secret."""
-    return {key: _kept(value, _written(config).get(key), key) for key, value in values.items()}
+    raw = _written(config)
+    return {key: _kept(value, raw.get(key), key) for key, value in values.items()}
 
 
 def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,8 +50,9 @@ def literal_secrets(values: Mapping[str, Any], config: DictConfig | Mapping[str,
         values: Resolved from *config*.
         config: Composed.
     """
+    raw = _written(config)
     for key, value in values.items():
-        yield from _literal(value, _written(config).get(key), key)
+        yield from _literal(value, raw.get(key), key)
 
 
 def _written(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:

@@ -17,22 +17,22 @@ Objects among the hyper-parameters are sealed: see `leyden.plain`.
 So either library goes on from the other's files, and ours from its own bit for bit. A checkpoint
 consists of plain types and tensors, so that ``torch.load(weights_only=True)`` reads it and loading
 executes nothing. It is written beside its place, flushed, and renamed.
+
+Where a module is divided among ranks, the strategy says what is written: one file as that of a single
+process, or a folder of which each rank writes a part (`leyden.sharded`). Any number of ranks goes on from either.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from leyden import __version__, atomic, rng
+from leyden import __version__, rng
 from leyden.callback import Callback
 from leyden.engine import lightning_format
 from leyden.engine.hooks import is_overridden
+from leyden.engine.rank_states import of_all_ranks, of_this_rank
 from leyden.errors import CheckpointError, ConfigurationError
 from leyden.loading import containers, load_weights
 from leyden.plain import storable
@@ -52,10 +52,8 @@ def save(trainer: Trainer, path: str | os.PathLike[str], weights_only: bool = Fa
         CheckpointError: If a hook put something into it that loading would have to execute.
     """
     checkpoint = collect(trainer, weights_only)
-    if not trainer.strategy.is_global_zero:
-        return
     try:
-        atomic.write(path, lambda file: torch.save(checkpoint, file))
+        trainer.strategy.save(checkpoint, path)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise CheckpointError(
             f"the checkpoint {os.fspath(path)} cannot be written: {error}. Something a hook put into it (state_dict, "
@@ -73,7 +71,7 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         "epoch": trainer.current_epoch,
         "global_step": trainer.global_step,
         lightning_format.VERSION_KEY: lightning_format.VERSION,
-        "state_dict": module.state_dict(),
+        "state_dict": trainer.strategy.module_state(module),
         "loops": _loops(trainer, position),
         "leyden": {"version": __version__},
     }
@@ -81,11 +79,13 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         checkpoint["callbacks"] = {
             callback.state_key: state for callback in trainer.callbacks if (state := callback.state_dict())
         }
-        checkpoint["optimizer_states"] = [optimizer.state_dict() for optimizer in optimization.optimizers]
+        checkpoint["optimizer_states"] = [
+            trainer.strategy.optimizer_state(optimizer) for optimizer in optimization.optimizers
+        ]
         checkpoint["lr_schedulers"] = [config.scheduler.state_dict() for config in optimization.schedulers]
         if state := trainer.precision_plugin.state_dict():
             checkpoint[type(trainer.precision_plugin).__qualname__] = state
-        checkpoint["leyden"] |= _place(trainer, position)
+        checkpoint["leyden"] |= of_all_ranks(trainer, _place(trainer, position))
     owners = [(owner, prefix) for owner, prefix in ((module, ""), (datamodule, "datamodule_")) if owner is not None]
     for owner, prefix in owners:
         if owner.hparams:
@@ -121,17 +121,12 @@ def _place(trainer: Trainer, position: dict[str, Any]) -> dict[str, Any]:
     module, progress = trainer.lightning_module, trainer._progress
     progress.seconds = trainer._elapsed()
     waiting = progress.pending > 0 or not module.automatic_optimization
-    gradients = {
-        name: parameter.grad.detach()
-        for name, parameter in module.named_parameters()
-        if waiting and parameter.grad is not None
-    }
     return {
         "progress": progress.state_dict(),
         "rng": rng.capture(),
         "loader": position,
         "metrics": trainer._metrics.state_dict(module),
-        "gradients": gradients,
+        "gradients": trainer.strategy.gradients(module) if waiting else {},
         "loggers": [logger.state_dict() for logger in trainer.loggers],
     }
 
@@ -145,7 +140,7 @@ def load_module(trainer: Trainer, checkpoint: dict[str, Any], path: str) -> None
     module, datamodule = trainer.lightning_module, trainer.datamodule
     trainer._metrics.hook = "on_load_checkpoint"
     module.on_load_checkpoint(checkpoint)
-    load_weights(module, checkpoint, path, module.strict_loading)
+    load_weights(module, checkpoint, path, module.strict_loading, trainer.strategy.load_module_state)
     if datamodule is not None and type(datamodule).__qualname__ in checkpoint:
         datamodule.load_state_dict(checkpoint[type(datamodule).__qualname__])
     states = checkpoint.get("callbacks")
@@ -173,7 +168,7 @@ def restore(session: Session, optimization: Optimization, checkpoint: dict[str, 
     _check_count("optimizer", optimization.optimizers, checkpoint["optimizer_states"], path)
     _check_count("scheduler", optimization.schedulers, checkpoint["lr_schedulers"], path)
     for optimizer, state in zip(optimization.optimizers, checkpoint["optimizer_states"], strict=True):
-        optimizer.load_state_dict(state)
+        trainer.strategy.load_optimizer_state(optimizer, state)
     for config, state in zip(optimization.schedulers, checkpoint["lr_schedulers"], strict=True):
         config.scheduler.load_state_dict(state)
     _restore_precision(trainer, checkpoint)
@@ -184,11 +179,12 @@ def restore(session: Session, optimization: Optimization, checkpoint: dict[str, 
         if "loops" in checkpoint:
             trainer._resumed_loader = lightning_format.position(checkpoint["loops"])
         return
+    place = of_this_rank(trainer, place, path)
     session.progress.load_state_dict(place["progress"])
     session.metrics.load_state_dict(place["metrics"], session.module)
     trainer._resumed_rng = place["rng"]
     trainer._resumed_loader = place["loader"]
-    _restore_gradients(session, place["gradients"])
+    trainer.strategy.load_gradients(session.module, place["gradients"])
 
 
 def _restore_precision(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
@@ -210,12 +206,6 @@ def _lightning_progress(trainer: Trainer, checkpoint: dict[str, Any], path: str)
     if progress.place == "TRAINED" and any(config.interval == "step" for config in plateau):
         progress.place = "BATCH"  # what it reads was logged before the save, and is not in the file
     return progress
-
-
-def _restore_gradients(session: Session, gradients: Mapping[str, Tensor]) -> None:
-    parameters = dict(session.module.named_parameters())
-    for name, gradient in gradients.items():
-        parameters[name].grad = gradient.to(parameters[name].device, copy=True)
 
 
 def _check_count(what: str, now: Any, then: Any, path: str) -> None:

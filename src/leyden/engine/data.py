@@ -25,8 +25,10 @@ from leyden.engine.gather import gathering
 from leyden.engine.hooks import is_overridden
 from leyden.engine.position import END, Followed, StatefulLoader, announce_epoch, generators, unfetched
 from leyden.engine.seeded import ordered, sampled
+from leyden.engine.shards import Share, shared_out, together
 from leyden.errors import CheckpointError, ConfigurationError
 from leyden.module import LightningModule
+from leyden.strategy import Strategy
 from leyden.warnings import warn_once
 
 INFINITE = float("inf")
@@ -53,10 +55,28 @@ def request(name: str, given: Any, module: LightningModule, datamodule: Lightnin
     return None
 
 
-def training_source(loaders: Any, limit: float, overfit: float, where: str, seed: int | None = None) -> Source:
-    """Return what training reads, one loader or a collection of them, with its number of batches.
+class Wanted(NamedTuple):
+    """What is to be read of the loaders of a kind.
 
-    With a *seed* the batches depend on it and the epoch alone: see `leyden.engine.seeded`.
+    Attributes:
+        limit: How many batches of each, a number (int) or a part (float).
+        overfit: In its place, of a loader without shuffling; 0 for not.
+        where: Who brought them, for messages.
+        seed: Batches depend on it and the epoch alone, see `leyden.engine.seeded`; None for not.
+        share: This process's part of them, see `leyden.engine.shards`; None for all.
+        training: Whether they are read to train.
+    """
+
+    limit: float
+    overfit: float
+    where: str
+    seed: int | None = None
+    share: Share | None = None
+    training: bool = False
+
+
+def training_source(loaders: Any, wanted: Wanted) -> Source:
+    """Return what training reads, one loader or a collection of them, with its number of batches.
 
     Raises:
         ConfigurationError: If a loader cannot be iterated over, or loaders are to be read one after another.
@@ -64,40 +84,37 @@ def training_source(loaders: Any, limit: float, overfit: float, where: str, seed
     if is_collection(loaders):
         loaders = CombinedLoader(loaders, "max_size_cycle")
     if not isinstance(loaders, CombinedLoader):
-        return _source(loaders, limit, overfit, where, seed)
+        return _source(loaders, wanted)
     if loaders.mode == "sequential":
         raise ConfigurationError(
-            f"{where} returned a CombinedLoader of mode 'sequential', which training does not read. "
+            f"{wanted.where} returned a CombinedLoader of mode 'sequential', which training does not read. "
             "Use 'min_size', 'max_size_cycle' or 'max_size', or join the data sets with torch's ConcatDataset."
         )
-    return _combined(loaders, limit, overfit, where, seed)
+    return _combined(loaders, wanted)
 
 
-def sources(
-    loaders: Any, limit: float, overfit: float, where: str, side_by_side: bool = True, seed: int | None = None
-) -> list[Source]:
+def sources(loaders: Any, wanted: Wanted, side_by_side: bool = True) -> list[Source]:
     """Return the evaluation loaders, to be run one after another.
 
     Loaders combined in another mode than ``sequential`` are one of them, if *side_by_side* allows that.
-    With a *seed* their batches depend on it and the epoch alone.
 
     Raises:
         ConfigurationError: If a loader cannot be iterated over, or such a combination is not allowed.
     """
     if not isinstance(loaders, CombinedLoader) or loaders.mode == "sequential":
         found = loaders.flattened if isinstance(loaders, CombinedLoader) else flatten(loaders)
-        return [_source(loader, limit, overfit, where, seed, place) for place, loader in enumerate(found)]
+        return [_source(loader, wanted, place) for place, loader in enumerate(found)]
     if not side_by_side:
         raise ConfigurationError(
-            f"{where} returned a CombinedLoader of mode {loaders.mode!r}, but predictions are made for one loader "
-            "after another. Use mode 'sequential', or return the loaders themselves."
+            f"{wanted.where} returned a CombinedLoader of mode {loaders.mode!r}, but predictions are made for one "
+            "loader after another. Use mode 'sequential', or return the loaders themselves."
         )
-    return [_combined(loaders, limit, overfit, where, seed)]
+    return [_combined(loaders, wanted)]
 
 
-def _combined(loaders: CombinedLoader, limit: float, overfit: float, where: str, seed: int | None) -> Source:
+def _combined(loaders: CombinedLoader, wanted: Wanted) -> Source:
     """Apply the limit to each of *loaders*; the user's object is left as it is."""
-    found = [_source(loader, limit, overfit, where, seed, place) for place, loader in enumerate(loaders.flattened)]
+    found = [_source(loader, wanted, place) for place, loader in enumerate(loaders.flattened)]
     combined = copy.copy(loaders)
     combined.flattened = [source.loader for source in found]
     combined.limits = [source.batches for source in found]
@@ -115,19 +132,21 @@ def announce(loader: Any, epoch: int) -> None:
         announce_epoch(each.loader if isinstance(each, Followed) else each, epoch)
 
 
-def _source(loader: Any, limit: float, overfit: float, where: str, seed: int | None, place: int = 0) -> Source:
+def _source(loader: Any, wanted: Wanted, place: int = 0) -> Source:
+    limit, where, salt = wanted.limit, wanted.where, (wanted.seed or 0, wanted.where, place)
     if not hasattr(loader, "__iter__") and not hasattr(loader, "__getitem__"):
         raise ConfigurationError(
             f"{where} returned {loader!r:.80} of type {type(loader).__name__}. Expected something to iterate over, "
             "such as a torch DataLoader. Did you forget the return?"
         )
-    if overfit:
-        loader, limit = _in_order(loader), overfit
+    if wanted.overfit:
+        loader, limit = _in_order(loader), wanted.overfit
+    if wanted.seed is not None:
+        loader = ordered(loader, *salt)
+    if wanted.share is not None:
+        loader = shared_out(loader, wanted.share, even=wanted.training)
     count = batches_to_take(length_of(loader), limit, where)
-    if seed is None:
-        return Source(gathering(loader), count)
-    salt = (seed, where, place)
-    return Source(sampled(gathering(ordered(loader, *salt)), *salt), count)
+    return Source(gathering(loader) if wanted.seed is None else sampled(gathering(loader), *salt), count)
 
 
 def batches_to_take(length: float, limit: float, where: str) -> float:
@@ -174,10 +193,13 @@ class TrainLoader:
 
     Args:
         source: Loader, or several read as one, and number of batches an epoch.
+        strategy: Asks other ranks whether they have a batch, too, where nobody knows how many there are.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, strategy: Strategy | None = None) -> None:
         self.loader, self.batches = source
+        alone = strategy is None or strategy.world_size == 1
+        self._strategy = strategy if self.batches == INFINITE and not alone else None
         self._before: dict[str, Any] = {}
         self._own: dict[str, Any] | None = None
         self._resumed: list[dict[str, Any]] = []
@@ -223,6 +245,8 @@ class TrainLoader:
     def _open(self, skip: int) -> tuple[Iterator[Any], Any]:
         iterator = batches_of(self.loader)
         passed_over = iterator if self._followed else unfetched(iterator)
+        if self._strategy is not None:
+            iterator = passed_over = together(iterator, self._strategy, END)
         for _ in range(skip):
             if next(passed_over, END) is END:
                 break

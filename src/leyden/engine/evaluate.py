@@ -36,7 +36,8 @@ def evaluate(session: Session, kind: Kind, limit: float = INFINITE) -> list[dict
     metrics, progress, hooks, trainer = session.metrics, session.progress, session.hooks, session.trainer
     results = metrics.evaluation
     in_fit = session.stage == "fit"
-    grad = torch.inference_mode() if trainer.inference_mode and not in_fit else torch.no_grad()
+    fast = trainer.inference_mode and not session.strategy.divides and not in_fit
+    grad = torch.inference_mode() if fast else torch.no_grad()
     checking = trainer.sanity_checking
     results.clear()
     metrics.active, metrics.loader, metrics.batch = results, None, None
@@ -44,11 +45,13 @@ def evaluate(session: Session, kind: Kind, limit: float = INFINITE) -> list[dict
     step = _step(session, kind, len(sources))
     with trainer._in_stage(kind), evaluating(session.module, kind, hooks, grad):
         hooks.call(f"on_{kind}_start")
+        session.strategy.before_evaluation(session.module)
         sources = _sources(session, kind, limit)  # a callback may have changed the batch size
         hooks.call(f"on_{kind}_epoch_start")
         run_batches(session, kind, sources, step)
         metrics.loader = None
         results.per_batch = False
+        results.reduce(metrics.reduce)
         hooks.call(f"on_{kind}_epoch_end")
         found = results.gather(per_step=False)
         if not checking:
@@ -89,6 +92,7 @@ def run_batches(session: Session, kind: Kind, sources: list[Source], step: Calla
 def evaluation_batches(session: Session, sources: list[Source]) -> Iterator[tuple[int, int, Any]]:
     """Yield loader index, batch index and batch of one loader after another."""
     metrics, transfer = session.metrics, session.transfer
+    asks = session.loaders.even.get("val" if session.stage in ("fit", "validate") else session.stage, True)
     for loader_idx, (loader, count) in enumerate(sources):
         if not count:
             continue
@@ -99,8 +103,8 @@ def evaluation_batches(session: Session, sources: list[Source]) -> Iterator[tupl
             metrics.batch, metrics.size = batch, None
             metrics.active.per_batch = True
             yield loader_idx, batch_idx, batch
-            if session.stop.signum is not None:
-                raise Interrupted(session.stop.signum)
+            if asks and (signum := session.stop.asked()) is not None:
+                raise Interrupted(signum)
             if batch_idx + 1 >= count:
                 break
 

@@ -67,6 +67,8 @@ def epochs(session: Session) -> Iterator[int]:
         metrics.training.per_batch = resumed and progress.place != "EPOCH_ENDED"
         if progress.place != "EPOCH_ENDED":
             yield progress.epochs
+        if progress.place != "EPOCH_ENDED":
+            metrics.training.reduce(metrics.reduce)
         metrics.refresh()
         metrics.training.per_batch = False
         metrics.batch, metrics.size = None, None
@@ -222,7 +224,9 @@ def ends_epoch(session: Session) -> bool:
 def look_at_clock(session: Session) -> None:
     """Ask for a stop if ``max_time`` is up."""
     progress, trainer = session.progress, session.trainer
-    up = trainer.max_time is not None and trainer._elapsed() >= trainer.max_time.total_seconds()
+    if trainer.max_time is None:
+        return
+    up = session.strategy.broadcast(trainer._elapsed() >= trainer.max_time.total_seconds())
     if up and not progress.should_stop:
         progress.should_stop = progress.timed_out = True
 
@@ -304,10 +308,11 @@ def obey_signal(session: Session) -> None:
     Raises:
         Interrupted: Carries the signal and the checkpoint that was written.
     """
-    if session.stop.signum is None:
+    signum = session.stop.asked()
+    if signum is None:
         return
     path = session.trainer._save_on_interruption()
-    raise Interrupted(session.stop.signum, path)
+    raise Interrupted(signum, path)
 
 
 def start(session: Session) -> bool:

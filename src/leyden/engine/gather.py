@@ -32,6 +32,7 @@ from torch.utils.data import (
 )
 
 from leyden.engine.seeded import Shuffled, as_it_is
+from leyden.engine.shards import Dealt, EvenBatches
 
 AHEAD = 32  # batches whose indices are turned into one tensor
 
@@ -74,9 +75,10 @@ class RowsLoader(DataLoader[list[Tensor]]):
     def __iter__(self) -> Any:
         """Return the batches of one epoch."""
         iterator = super().__iter__()  # draws from the generators what a loader draws
-        if type(self.batch_sampler) is not BatchSampler or self.pin_memory:
+        batches: Any = self.batch_sampler
+        if type(batches) not in (BatchSampler, EvenBatches) or self.pin_memory:
             return iterator
-        return self._batches(iter(self.batch_sampler), AHEAD if _is_predictable(self.batch_sampler.sampler) else 1)
+        return self._batches(iter(batches), AHEAD if _is_predictable(batches.sampler) else 1)
 
     def _batches(self, indices: Iterator[list[int]], ahead: int) -> Iterator[list[Tensor]]:
         rows: Any = self.dataset
@@ -104,6 +106,8 @@ def _is_predictable(sampler: Any) -> bool:
     """Whether nobody can tell that *sampler* is asked early: its order is fixed once the first index is drawn."""
     if type(sampler) is RandomSampler:
         return sampler.generator is None and not sampler.replacement
+    if type(sampler) is Dealt:
+        return hasattr(sampler.sampler, "__len__")
     return type(sampler) in (SequentialSampler, Shuffled)
 
 

@@ -61,7 +61,8 @@ def predict(session: Session, keep: bool = True) -> list[Any]:
     step = in_precision(session.precision, step)
     collects = any(callback.reads_predictions for callback in trainer.callbacks)
     reads_indices = any(callback.reads_batch_indices for callback in trainer.callbacks)
-    grad = torch.inference_mode() if trainer.inference_mode else torch.no_grad()
+    fast = trainer.inference_mode and not session.strategy.divides
+    grad = torch.inference_mode() if fast else torch.no_grad()
     with trainer._in_stage("predict"), evaluating(session.module, "predict", hooks, grad):
         hooks.call("on_predict_start")
         sources = session.loaders.get("predict")  # a callback may have changed the batch size

@@ -58,7 +58,12 @@ class Passes:
     Args:
         sampler: What is asked for indices.
         *salt: Tells passes of different loaders apart.
+
+    Attributes:
+        settled: The order is the same in every process.
     """
+
+    settled = True
 
     def __init__(self, sampler: Any, *salt: int | str) -> None:
         self.sampler = sampler

@@ -23,9 +23,10 @@ from leyden.callback import Callback
 from leyden.combined_loader import CombinedLoader
 from leyden.datamodule import LightningDataModule
 from leyden.engine.compiled import compiled
-from leyden.engine.data import Source, TrainLoader, request, sources, training_source
+from leyden.engine.data import Source, TrainLoader, Wanted, request, sources, training_source
 from leyden.engine.hooks import Hooks, check_names, is_overridden
 from leyden.engine.optimization import Optimization, SchedulerConfig
+from leyden.engine.shards import Share
 from leyden.engine.signals import StopFlag
 from leyden.engine.transfer import Transfer, TransferHook, transfer_function, transfer_hooks
 from leyden.errors import ConfigurationError
@@ -115,6 +116,7 @@ class Loaders:
         self._given = given
         self._found: dict[str, list[Source]] = {}
         self.raw: dict[str, Any] = {}
+        self.even: dict[str, bool] = {}  # whether all ranks have as many batches of an evaluation
         self.epoch = trainer.current_epoch  # in which they were asked for
 
     def has(self, kind: str) -> bool:
@@ -153,11 +155,54 @@ class Loaders:
         if found is None:
             return []
         self.raw[kind] = found.iterables if isinstance(found, CombinedLoader) else found
-        overfit = trainer.overfit_batches if kind in ("train", "val") else 0
-        where, seed = f"{name}()", trainer.sample_seed
+        wanted = Wanted(
+            limit=limit,
+            overfit=trainer.overfit_batches if kind in ("train", "val") else 0,
+            where=f"{name}()",
+            seed=trainer.sample_seed,
+            share=_share(trainer),
+            training=kind == "train",
+        )
         if kind == "train":
-            return [training_source(found, limit, overfit, where, seed)]
-        return sources(found, limit, overfit, where, side_by_side=kind != "predict", seed=seed)
+            return _agreed([training_source(found, wanted)], trainer.strategy, wanted.where)
+        found = sources(found, wanted, side_by_side=kind != "predict")
+        self.even[kind] = _even(found, trainer.strategy)
+        return found
+
+
+def _share(trainer: Trainer) -> Share | None:
+    """Return which part of the loaders is for this process; None for everything."""
+    rank, world = trainer.strategy.share
+    return Share(rank, world, trainer.strategy.broadcast) if world > 1 and trainer.use_distributed_sampler else None
+
+
+def _even(found: list[Source], strategy: Strategy) -> bool:
+    """Whether all ranks have as many batches of each loader."""
+    if strategy.world_size == 1:
+        return True
+    counts = torch.tensor([source.batches for source in found], dtype=torch.float64)
+    same = bool((strategy.reduce(counts, "min") == strategy.reduce(counts, "max")).all())
+    return same and bool(counts.isfinite().all())
+
+
+def _agreed(found: list[Source], strategy: Strategy, where: str) -> list[Source]:
+    """Return *found* if all ranks have as many batches: with fewer, a rank would leave the others waiting.
+
+    Raises:
+        ConfigurationError: If they have not.
+    """
+    if strategy.world_size == 1:
+        return found
+    count = torch.tensor(found[0].batches, dtype=torch.float64)
+    least, most = strategy.reduce(count, "min").item(), strategy.reduce(count, "max").item()
+    if least != most:
+        raise ConfigurationError(
+            f"{where} has {int(found[0].batches)} batches on rank {strategy.global_rank}, but the ranks have from "
+            f"{int(least)} to {int(most)}: those with more would wait for the others for ever. Return the same loader "
+            "on every rank and let it be divided (use_distributed_sampler=True), or set limit_train_batches="
+            f"{int(least)}."
+        )
+    return found
 
 
 def merge_callbacks(trainer: Trainer, module: LightningModule) -> list[Callback]:
@@ -216,7 +261,9 @@ def step_of(trainer: Trainer, name: str) -> Callable[..., Any]:
     module = trainer.lightning_module
     step = compiled(module, getattr(module, name), trainer._compiler)
     if name == "training_step":
-        step = trainer.strategy.wrap(step, module)
+        step = trainer.strategy.wrap(step if takes_index(step) else _first(step), module)
+    else:
+        step = trainer.strategy.enclose(step, module)
     if trainer.profiler.measures:
         step = trainer.profiler.timed(f"[{type(module).__name__}] {name}", step)
     return step
@@ -298,6 +345,10 @@ def prepare(
         logger.load_state_dict(state)
     for logger in trainer.loggers:
         _ = logger.experiment
+    if strategy.world_size > 1:
+        opened = strategy.broadcast([logger.version for logger in trainer.loggers])
+        for logger, version in zip(trainer.loggers, opened, strict=True):
+            logger.adopt(version)
     if trainer.profiler.measures:
         trainer.profiler.attach(trainer, stage)
     strategy.barrier("pre_setup")
@@ -351,7 +402,7 @@ def open_session(trainer: Trainer, stage: Stage, loaders: Loaders, optimization:
         optimizers=optimization.optimizers,
         schedulers=optimization.schedulers,
         frequencies=optimization.frequencies,
-        forward=in_precision(trainer.precision_plugin, forward if takes_index(forward) else _first(forward)),
+        forward=in_precision(trainer.precision_plugin, forward),
         backward=module.backward if is_overridden(module, "backward", LightningModule) else Tensor.backward,
         step=step,
     )

@@ -1,11 +1,14 @@
 """SIGINT and SIGTERM set a flag; the loop acts on it between two batches.
 
-Nothing is done inside a handler: it may run in the middle of anything. A second SIGINT
-means "now": it raises `KeyboardInterrupt` at once, as Python does without us.
+In a job of SLURM, SIGUSR1 and SIGUSR2 do so, too: they announce its time limit, or that it is to make room. Nothing
+is done inside a handler: it may run in the middle of anything. A second SIGINT means "now": it raises
+`KeyboardInterrupt` at once, as Python does without us. With several ranks, all of them act at the same step: see
+`leyden.engine.agreement`.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,7 +16,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-WATCHED = (signal.SIGINT, signal.SIGTERM)
+from leyden import early
+from leyden.engine.agreement import Agreement
+from leyden.strategy import Strategy
+
+ALWAYS = (signal.SIGINT, signal.SIGTERM)
+IN_A_JOB = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopFlag:
@@ -21,26 +29,62 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self._agreement: Agreement | None = None
+
+    def asked(self) -> int | None:
+        """Return the signal to act on now; with several ranks, each of them asks equally often."""
+        return self.signum if self._agreement is None else self._agreement.reached()
+
+    def ask(self, signum: int) -> None:
+        """Ask to stop, as the signal *signum* does."""
+        self.signum = signum
+        if self._agreement is not None:
+            self._agreement.signum = signum
 
     def _raise_flag(self, signum: int, frame: FrameType | None) -> None:
         if signum == signal.SIGINT and self.signum is not None:
             raise KeyboardInterrupt
-        self.signum = signum
+        self.ask(signum)
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self, strategy: Strategy) -> Iterator[None]:
         """Watch the signals within a block; does nothing outside of the main thread, which alone may.
 
         Handlers found at the start are put back at the end.
+
+        Args:
+            strategy: Where there are several ranks, all of them watch.
         """
+        self._agreement = strategy.store and Agreement(strategy.store, strategy.global_rank, strategy.world_size)
+        self.signum = None
+        if (noted := early.noted()) is not None:
+            self.ask(noted)
+        try:
+            with self._handled():
+                yield
+        finally:
+            if self._agreement is not None:
+                self._agreement.close()
+                self._agreement = None
+
+    @contextmanager
+    def _handled(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        found: dict[int, Any] = {signum: signal.getsignal(signum) for signum in WATCHED}
-        for signum in WATCHED:
+        found: dict[int, Any] = {signum: signal.getsignal(signum) for signum in watched()}
+        for signum in found:
             signal.signal(signum, self._raise_flag)
         try:
             yield
         finally:
             for number, previous in found.items():
                 signal.signal(number, previous if previous is not None else signal.SIG_DFL)
+
+
+def watched() -> tuple[int, ...]:
+    """Return the signals that ask to stop; those of a job that the user's program has a handler for are its own."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return ALWAYS
+    ours = (signal.SIG_DFL, signal.SIG_IGN, early.note)
+    return (*ALWAYS, *(each for each in IN_A_JOB if signal.getsignal(each) in ours))

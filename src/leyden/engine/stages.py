@@ -27,6 +27,7 @@ from leyden.errors import ConfigurationError, StageEnded
 from leyden.module import LightningModule
 from leyden.plain import plain
 from leyden.state import RunningStage, TrainerFn, TrainerStatus
+from leyden.strategy import Strategy
 from leyden.warnings import warn_once
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def opened(
         ConfigurationError: If something that the stage needs is missing; nothing has been touched then.
     """
     stage: Stage = fn.value
+    trainer.strategy.open()
     given, datamodule = _data_module_in_place_of_loader(given, datamodule)
     model, compiler = unwrapped(model)
     module, ckpt_path = _module_and_checkpoint(trainer, stage, model, ckpt_path)
@@ -81,11 +83,11 @@ def opened(
     vars(module)["_trainer"] = trainer  # configure_callbacks may ask it
     trainer.ckpt_path = os.fspath(ckpt_path) if ckpt_path is not None else None
     trainer.state.fn, trainer.state.stage, trainer.state.status = fn, _STAGE[fn], TrainerStatus.RUNNING
-    trainer.interrupted, trainer._stop.signum = False, None
+    trainer.interrupted = False
     trainer.callbacks = merge_callbacks(trainer, module)
     status = "failed"
     try:
-        with _flags(trainer), attached(trainer, module, datamodule), trainer._stop.watching():
+        with _flags(trainer), attached(trainer, module, datamodule), trainer._stop.watching(trainer.strategy):
             try:
                 prepare(trainer, module, datamodule, stage, checkpoint)
                 session = _set_up(trainer, stage, loaders, checkpoint)
@@ -98,7 +100,10 @@ def opened(
                 status, trainer.state.status = "success", TrainerStatus.FINISHED
                 raise
             except BaseException as error:
-                _exception(trainer, error)
+                explained = trainer.strategy.explained(error)
+                _exception(trainer, explained)
+                if explained is not error:
+                    raise explained from error
                 raise
             finally:
                 _teardown(trainer, stage, status)
@@ -112,10 +117,16 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
     """Load, place and optimise the module; for a fit, everything up to the training loader."""
     module, path = trainer.lightning_module, trainer.ckpt_path or ""
     trainer.precision_plugin.convert_module(module)  # first, or 64-bit weights would be loaded into 32 bits
-    if checkpoint is not None:
+    late = trainer.strategy.divides
+    if checkpoint is not None and not late:
         checkpoints.load_module(trainer, checkpoint, path)
     trainer._metrics.begin()
+    trainer._metrics.reduce = trainer.strategy.reduce if trainer.strategy.world_size > 1 else None
+    if stage == "fit" and trainer.sync_batchnorm and trainer.strategy.world_size > 1:
+        share_batch_statistics(module, trainer.strategy)
     trainer.strategy.setup(module)
+    if checkpoint is not None and late:
+        checkpoints.load_module(trainer, checkpoint, path)
     if stage != "fit":
         _log_hyperparameters(trainer)
         module.zero_grad()
@@ -139,6 +150,20 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
     if checkpoint is None:
         _sanity_check(session)
     return session
+
+
+def share_batch_statistics(module: LightningModule, strategy: Strategy) -> None:
+    """Replace the batch normalisation in *module* by one whose statistics are those of all ranks.
+
+    Raises:
+        ConfigurationError: If it runs on CPUs, for which torch has none.
+    """
+    if strategy.root_device.type == "cpu":
+        raise ConfigurationError(
+            "Trainer(sync_batchnorm=True) on CPUs: torch's SyncBatchNorm works on accelerators only. Leave it out, or "
+            "use a normalisation that does not look at the batch, such as LayerNorm or GroupNorm."
+        )
+    torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
 
 
 def _begin(trainer: Trainer) -> None:

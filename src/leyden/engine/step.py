@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from leyden import divided
 from leyden.engine.hooks import is_overridden
 from leyden.engine.optimization import Optimization
 from leyden.errors import ConfigurationError
@@ -160,6 +161,8 @@ def differentiate(
             hooks.call("on_before_backward", loss)
             session.backward(loss)
             hooks.call("on_after_backward")
+        elif session.strategy.world_size > 1:
+            raise _skipped(session)
     return loss, outputs
 
 
@@ -234,15 +237,15 @@ def clip(optimizer: Optimizer, value: float | None, algorithm: str | None) -> No
     if not value:
         return
     parameters = _parameters(optimizer)
-    if algorithm == "value":
-        torch.nn.utils.clip_grad_value_(parameters, value)
-        return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     kinds = {(type(gradient), gradient.layout, gradient.device, gradient.dtype) for gradient in gradients}
-    if len(kinds) == 1 and next(iter(kinds))[:2] == (Tensor, torch.strided):
+    by_value = algorithm == "value"
+    if len(kinds) == 1 and next(iter(kinds))[:2] == (Tensor, torch.strided) and not by_value:
         clip_norm(gradients, value)
+    elif any(map(divided.is_divided, gradients)):
+        (divided.clip_value if by_value else divided.clip_norm)(parameters, value)
     else:
-        torch.nn.utils.clip_grad_norm_(parameters, value)
+        (torch.nn.utils.clip_grad_value_ if by_value else torch.nn.utils.clip_grad_norm_)(parameters, value)
 
 
 def clip_norm(gradients: list[Tensor], largest: float) -> None:
@@ -284,6 +287,7 @@ def manual_backward(session: Session, loss: Tensor, *args: Any, **kwargs: Any) -
     hook = session.metrics.hook
     loss = session.precision.scale(loss)
     session.hooks.call("on_before_backward", loss)
+    session.strategy.before_backward(loss)
     session.module.backward(loss, *args, **kwargs)
     session.hooks.call("on_after_backward")
     session.metrics.hook = hook
@@ -324,6 +328,14 @@ def _needs_closure(optimizer: Optimizer) -> bool:
 
 def _parameters(optimizer: Optimizer) -> list[Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _skipped(session: Session) -> ConfigurationError:
+    return ConfigurationError(
+        f"training_step returned None on rank {session.strategy.global_rank} of {session.strategy.world_size}: the "
+        "others would wait for its gradients for ever. Return a loss that is 0 times the output, so that the batch "
+        "counts for nothing."
+    )
 
 
 def _unusable(module: LightningModule | None, output: Any) -> ConfigurationError:

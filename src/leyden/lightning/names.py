@@ -147,14 +147,15 @@ pytorch.serve.servable_module               -                                   
 pytorch.serve.servable_module_validator     -                                   ServableModuleValidator
 
 pytorch.strategies                          -                                   StrategyRegistry
-pytorch.strategies.ddp                      -                                   DDPStrategy
-pytorch.strategies.deepspeed                -                                   DeepSpeedStrategy remove_module_hooks warning_cache
-pytorch.strategies.fsdp                     -                                   FSDPStrategy
+pytorch.strategies.ddp                      leyden.strategies                   DDPStrategy
+pytorch.strategies.deepspeed                leyden.strategies.deepspeed         DeepSpeedStrategy
+pytorch.strategies.deepspeed                -                                   remove_module_hooks warning_cache
+pytorch.strategies.fsdp                     leyden.strategies                   FSDPStrategy
 pytorch.strategies.launchers.launcher
 pytorch.strategies.launchers.multiprocessing
 pytorch.strategies.launchers.subprocess_script
 pytorch.strategies.launchers.xla
-pytorch.strategies.model_parallel           -                                   ModelParallelStrategy
+pytorch.strategies.model_parallel           leyden.strategies                   ModelParallelStrategy
 pytorch.strategies.parallel                 -                                   ParallelStrategy
 pytorch.strategies.single_device            leyden.strategies                   SingleDeviceStrategy=SingleDevice
 pytorch.strategies.single_xla               -                                   SingleDeviceXLAStrategy

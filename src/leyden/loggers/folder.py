@@ -40,6 +40,10 @@ class FolderLogger(Logger):
         self._version = version
         self._sub_dir = "" if sub_dir is None else os.fspath(sub_dir)
 
+    def adopt(self, version: int | str | None) -> None:
+        """Use rank 0's folder: other ranks claim none."""
+        self._version = version
+
     def attach(self, default_root_dir: str) -> None:
         """Use the trainer's folder, unless one was given."""
         if self._save_dir is None:

@@ -45,14 +45,14 @@ class Classifier(LightningModule, ABC):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Log loss and accuracy of a validation batch."""
         loss, accuracy = self._judge(batch)
-        self.log("val_loss", loss, prog_bar=True)
-        self.log("val_acc", accuracy, prog_bar=True)
+        self.log("val_loss", loss, prog_bar=True, sync_dist=True)
+        self.log("val_acc", accuracy, prog_bar=True, sync_dist=True)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Log loss and accuracy of a test batch."""
         loss, accuracy = self._judge(batch)
-        self.log("test_loss", loss)
-        self.log("test_acc", accuracy)
+        self.log("test_loss", loss, sync_dist=True)
+        self.log("test_acc", accuracy, sync_dist=True)
 
     def _judge(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, labels = batch

@@ -150,8 +150,8 @@ class CausalTransformer(LightningModule):
         self._log_loss("test", self.loss(batch))
 
     def _log_loss(self, split: str, loss: Tensor) -> None:
-        self.log(f"{split}_loss", loss, prog_bar=True)
-        self.log(f"{split}_bpc", loss / math.log(2))
+        self.log(f"{split}_loss", loss, prog_bar=True, sync_dist=True)
+        self.log(f"{split}_bpc", loss / math.log(2), sync_dist=True)
 
     @torch.no_grad()
     def generate(self, ids: Tensor, count: int, temperature: float = 1.0) -> Tensor:

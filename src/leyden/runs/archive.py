@@ -1,7 +1,8 @@
 """Checkpoints of a run directory that anybody may have written: looked at before torch reads them.
 
-torch's restricted unpickler executes nothing (`leyden.loading.read`). What is left is a file that
-expands to more than the memory holds, and one that holds something else than a checkpoint.
+torch's restricted unpickler executes nothing (`leyden.loading.read`), nor does ours, for the folders of several
+ranks (`leyden.sharded_index`). What is left is a file that expands to more than the memory holds, and one that holds
+something else than a checkpoint.
 """
 
 from __future__ import annotations
@@ -11,30 +12,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from leyden import sharded
 from leyden.errors import CheckpointError, UnsafeCheckpointError
 from leyden.loading import read
+from leyden.sharded_index import check_parts
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether *path* is a file, or a folder that several ranks have written."""
+    return path.is_file() or sharded.is_folder(path)
 
 
 def open_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of a run.
+    """Read a checkpoint of a run; of a folder that several ranks have written, no tensors.
 
     Raises:
         UnsafeCheckpointError: If it would execute something, or is made to fill the memory.
         CheckpointError: If it is damaged, or no checkpoint of a run.
     """
     check_size(path)
-    found = read(path)
+    found = read(path, whole=False)
     if not _is_ours(found):
         raise CheckpointError(f"{path} cannot be read: it is no checkpoint that a run has written. Take another one.")
     return found
 
 
 def check_size(path: Path) -> None:
-    """Refuse an archive that holds more than its own size: torch compresses nothing.
+    """Refuse an archive, or a folder of them, that holds more than its own size: torch compresses nothing.
 
     Raises:
         UnsafeCheckpointError: If it does.
+        CheckpointError: If part of a folder is missing.
     """
+    if sharded.is_folder(path):
+        check_parts(path)
+        path = path / sharded.META
     try:
         with zipfile.ZipFile(path) as archive:
             inside = archive.infolist()

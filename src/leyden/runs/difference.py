@@ -37,6 +37,10 @@ ABSENT = "(absent)"
 _IGNORED = (
     *("version", "created", "completed", "argv*", "entry", "work_dir", "process*", "attempts*", "restarts", "slurm*"),
     "data_paths*",
+    *(  # by which ranks are started: how many there are is world.size
+        f"environment.variables.{name}"
+        for name in ("TORCHELASTIC_*", "TORCH_NCCL_ASYNC_ERROR_HANDLING", "*RANK", "*WORLD_SIZE", "MASTER_*")
+    ),
     *(
         "world.ranks*",
         "environment.variables.PL_*",

@@ -15,16 +15,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from leyden import divided
+
 
 def of_weights(module: nn.Module) -> str:
-    """Hash parameters and buffers in the order of their names: name, type, shape and bytes of each."""
+    """Hash parameters and buffers in the order of their names: name, type, shape and bytes of each.
+
+    Of a module that is divided among ranks the whole is hashed, for which every rank calls this.
+    """
     named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     found = sha256()
     for name in sorted(named):
         if is_lazy(named[name]):
             found.update(f"{name} not initialised\n".encode())
             continue
-        tensor = named[name].detach()
+        tensor = divided.whole(named[name].detach())
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         found.update(_bytes(tensor))
     return found.hexdigest()

@@ -29,7 +29,7 @@ from leyden.config.bounded import read_json
 from leyden.config.frozen import dump, load
 from leyden.errors import CheckpointError, RunError, UnsafeCheckpointError
 from leyden.paths import relocated
-from leyden.runs.archive import open_checkpoint
+from leyden.runs.archive import is_checkpoint, open_checkpoint
 from leyden.warnings import log
 
 
@@ -131,7 +131,7 @@ class RunDirectory:
         Raises:
             RunError: If one of them is no accident: it would execute something, or fill the memory.
         """
-        files = [path for path in self.checkpoints.rglob("*.ckpt") if path.is_file()]
+        files = [path for path in self.checkpoints.rglob("*.ckpt") if is_checkpoint(path)]
         for path in sorted(files, key=lambda each: each.stat().st_mtime_ns, reverse=True):
             try:
                 if "leyden" in open_checkpoint(path):

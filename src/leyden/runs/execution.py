@@ -3,6 +3,9 @@
 Nothing but the directory is needed, and `status.json` says all along how it stands:
 
     config.yaml ─► seed ─► build ─► [last valid checkpoint] ─► fit, test ─► result.json
+
+Of several ranks each calls `execute`. Rank 0 alone holds the lock, chooses the checkpoint and writes
+files; each has a log of its own, and says what went wrong on it.
 """
 
 from __future__ import annotations
@@ -11,24 +14,43 @@ import logging
 import os
 import socket
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
-from leyden import rng, secrets
+from leyden import atomic, ranks, rng, secrets
+from leyden.callback import Callback
 from leyden.config.build import build
 from leyden.config.trust import Trust
-from leyden.errors import ConfigurationError, Interrupted, StageEnded
+from leyden.errors import ConfigurationError, Interrupted, RankError, StageEnded
 from leyden.experiment import Experiment
-from leyden.runs import determinism, manifest
+from leyden.runs import attempts, determinism, manifest
 from leyden.runs.directory import RunDirectory, now
-from leyden.runs.fingerprint import Fingerprint
+from leyden.runs.fingerprint import Fingerprint, Part
 from leyden.runs.guard import admitted, contained, metrics
 from leyden.runs.heartbeat import Heartbeat
 from leyden.runs.until import Until
 from leyden.runs.witness import Witness, spared
+from leyden.trainer import Trainer
 
+Stopped = Callable[[RunDirectory, Interrupted, int], None]
+COMPOSED = "LEYDEN_COMPOSED"  # hash of a config that was composed on the command line that started this process
 log = logging.getLogger("leyden.run")
+
+
+class RanksWanted(Exception):
+    """The run is for several ranks, and this process is none: somebody has to start them.
+
+    Args:
+        number: Of ranks on this machine.
+        machines: On how many machines.
+    """
+
+    def __init__(self, number: int, machines: int) -> None:
+        super().__init__(f"{number} ranks on each of {machines} machines")
+        self.number = number
+        self.machines = machines
 
 
 def prepare(config: dict[str, Any], composed: bool = True) -> Experiment:
@@ -54,6 +76,8 @@ def execute(
     experiment: Experiment | None = None,
     trusted: Sequence[str] = (),
     until: int | None = None,
+    companions: Sequence[Callback] = (),
+    stopped: Stopped = attempts.stopped,
 ) -> dict[str, float]:
     """Run *directory* to its end, from the last valid checkpoint if there is one.
 
@@ -63,6 +87,9 @@ def execute(
             made the directory: see `leyden.runs.guard`.
         trusted: Packages, folders and URLs that its config may name, beside those of the project.
         until: Stop after so many training steps, as if somebody had pressed Ctrl-C; None does not.
+        companions: Callbacks that belong to where it is executed, not to the run.
+        stopped: Writes down that a signal has stopped the run, or has it go on elsewhere; called on every rank with
+            the directory, what it was stopped by, and the optimizer steps done.
 
     Returns:
         The final metrics by name.
@@ -71,73 +98,126 @@ def execute(
         ConfigurationError: If its config names what may not be called, or writes elsewhere.
         RunError: If another process is executing it, or it is not safe to.
         Interrupted: If a signal asked to stop; the state has been saved.
+        RankError: If another rank has failed.
+        RanksWanted: If it is for several ranks; nothing was touched.
     """
     config = _look(directory, trusted) if experiment is None else {}
-    with directory.locked(), _log_file(directory):
-        status = directory.status()
-        if status.get("status") == "finished":
+    with ExitStack() as stack:
+        stack.enter_context(_log_file(directory))
+        begun = ranks.told(lambda: _begun(directory, stack))
+        if begun["finished"]:
             log.info("%s is finished: nothing to do", directory.path)
             return metrics(directory)
-        checkpoint = directory.last_checkpoint()
-        attempts = int(status.get("attempts", 0)) + 1
         if experiment is None:
             enter(config["paths"].get("work_dir"))
-            experiment = prepare(config, composed=False)
-        directory.update(
-            status="running", attempts=attempts, started=now(), pid=os.getpid(), host=socket.gethostname(),
-            resumed_from=None if checkpoint is None else str(checkpoint.relative_to(directory.path)), error=None,
-        )  # fmt: skip
-        log.info("attempt %d%s", attempts, f", from {checkpoint}" if checkpoint is not None else "")
-        with _recorded(directory):
-            return _run(directory, experiment, None if checkpoint is None else str(checkpoint), until)
+            experiment = prepare(config, composed=vouched(directory))
+        strategy = experiment.trainer.strategy
+        if strategy.to_start:
+            raise RanksWanted(strategy.num_processes, experiment.trainer.num_nodes)
+        checkpoint: str | None = begun["checkpoint"]
+        if ranks.is_first():
+            directory.update(
+                status="running", attempts=begun["number"], started=now(), pid=os.getpid(), host=socket.gethostname(),
+                resumed_from=checkpoint, error=None, ended=None, reason=None, job=attempts.job(), from_step=None,
+            )  # fmt: skip
+        log.info("attempt %d%s", begun["number"], f", from {checkpoint}" if checkpoint is not None else "")
+        with _recorded(directory, experiment.trainer, stopped):
+            return _run(directory, experiment, checkpoint and str(directory.path / checkpoint), until, companions)
+
+
+def _begun(directory: RunDirectory, stack: ExitStack) -> dict[str, Any]:
+    """Lock *directory* until *stack* is closed, and return what this attempt goes on from; rank 0 does, for all."""
+    stack.enter_context(directory.locked())
+    status = directory.status()
+    finished = status.get("status") == "finished"
+    checkpoint = None if finished else directory.last_checkpoint()
+    return {
+        "finished": finished,
+        "number": int(status.get("attempts", 0)) + 1,
+        "checkpoint": None if checkpoint is None else str(checkpoint.relative_to(directory.path)),
+    }
 
 
 def _look(directory: RunDirectory, trusted: Sequence[str]) -> dict[str, Any]:
     """Return the config of a directory that may be executed, before anything is touched; {} if there is nothing to."""
     contained(directory.path, Trust.of(directory.path, trusted))
-    return {} if directory.status().get("status") == "finished" else admitted(directory, trusted)
+    if directory.status().get("status") == "finished":
+        return {}
+    return directory.config() if vouched(directory) else admitted(directory, trusted)
+
+
+def vouched(directory: RunDirectory) -> bool:
+    """Whether the config of *directory* is, byte by byte, one that the launcher of this process has composed itself."""
+    return bool(os.environ.get(COMPOSED)) and os.environ[COMPOSED] == manifest.config_hash(directory)
 
 
 def _run(
-    directory: RunDirectory, experiment: Experiment, checkpoint: str | None, until: int | None
+    directory: RunDirectory,
+    experiment: Experiment,
+    checkpoint: str | None,
+    until: int | None,
+    companions: Sequence[Callback],
 ) -> dict[str, float]:
     fingerprint = Fingerprint(directory.path, resumed=checkpoint is not None)
     stop = [] if until is None else [Until(until)]
-    experiment.trainer.callbacks[:0] = [fingerprint, Heartbeat(directory), Witness(directory), *stop]
+    first = ranks.is_first()
+    writers = [fingerprint, Heartbeat(directory)] if first else [Part(resumed=checkpoint is not None)]
+    experiment.trainer.callbacks[:0] = [*writers, Witness(directory), *companions, *stop]
     try:
         metrics = experiment.run(checkpoint)
     except StageEnded as reached:
+        if not first:
+            return {}
         fingerprint.on_exception(experiment.trainer, experiment.model, reached)
-        directory.update(status="interrupted", ended=now(), error=f"stopped: {reached}")
+        attempts.ended(directory, "interrupted", f"stopped: {reached}", experiment.trainer.global_step)
         return {}
+    if not first:
+        return metrics
     fingerprint.finish(experiment.trainer, metrics)
     with spared("is not complete"):
         manifest.complete(directory, experiment)
     directory.write_result(metrics, experiment.optimized_metric)
-    (directory.checkpoints / "interrupted.ckpt").unlink(missing_ok=True)
+    atomic.remove(directory.checkpoints / "interrupted.ckpt")
     directory.update(
         status="finished", ended=now(), epoch=experiment.trainer.current_epoch, step=experiment.trainer.global_step
     )
+    attempts.note(directory, "finished", None, experiment.trainer.global_step)
     log.info("finished: %s", ", ".join(f"{name} {value:.6g}" for name, value in metrics.items()))
     return metrics
 
 
 @contextmanager
-def _recorded(directory: RunDirectory) -> Iterator[None]:
-    """Record how a run that does not finish ended."""
+def _recorded(directory: RunDirectory, trainer: Trainer, stopped: Stopped) -> Iterator[None]:
+    """Record how a run that does not finish ended; of several ranks, rank 0 does, and the one it is due to."""
+    first = ranks.is_first()
     try:
         yield
     except Interrupted as stop:
-        directory.update(status="interrupted", ended=now(), error=secrets.masked(str(stop)))
         log.info("%s", stop)
+        stopped(directory, stop, trainer.global_step)
         raise
     except KeyboardInterrupt:
-        directory.update(status="interrupted", ended=now(), error="interrupted in the middle of a step")
+        if first:
+            attempts.ended(directory, "interrupted", "interrupted in the middle of a step", trainer.global_step)
+        raise
+    except RankError as error:
+        said = directory.status()
+        if first and said.get("status") == "running":
+            attempts.ended(directory, "failed", str(error), trainer.global_step)
+        elif first:
+            attempts.note(directory, "failed", said.get("error"), trainer.global_step)
+        log.error("%s", error)
         raise
     except BaseException as error:
-        directory.update(status="failed", ended=now(), error=secrets.masked(f"{type(error).__name__}: {error}"))
+        attempts.ended(directory, "failed", f"{_where()}{type(error).__name__}: {error}", trainer.global_step)
         log.error("failed\n%s", traceback.format_exc())
         raise
+
+
+def _where() -> str:
+    """Say which rank this is, where there are several."""
+    found = ranks.current()
+    return f"rank {found.rank}: " if found is not None and found.world_size > 1 else ""
 
 
 def enter(work_dir: str | None) -> None:
@@ -160,11 +240,18 @@ class _Masking(logging.Formatter):
         return secrets.masked(super().format(record))
 
 
+def log_of(directory: RunDirectory, rank: int | None = None) -> Path:
+    """Return the file of what rank *rank* has to say, by default this one; its folder is made."""
+    found = ranks.current()
+    (directory.path / "logs").mkdir(exist_ok=True)
+    own = 0 if found is None else found.rank
+    return directory.path / "logs" / f"rank{own if rank is None else rank}.log"
+
+
 @contextmanager
 def _log_file(directory: RunDirectory) -> Iterator[None]:
-    """Copy log messages and warnings to the run's own file."""
-    (directory.path / "logs").mkdir(exist_ok=True)
-    handler = logging.FileHandler(directory.path / "logs" / "rank0.log", encoding="utf-8")
+    """Copy log messages and warnings to this rank's own file."""
+    handler = logging.FileHandler(log_of(directory), encoding="utf-8")
     handler.setFormatter(_Masking("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     log.setLevel(logging.INFO)

@@ -4,7 +4,7 @@
     losses            of every micro-batch, see `leyden.runs.loss_trace`
     logged            every row that the loggers were sent
     final_weights     when training is over, before the best checkpoint is loaded for the test
-    final_metrics     exact values
+    final_metrics     exact values, and which of them were evaluated: those no number of ranks changes
     complete          whether the run is finished
 
 A run that was killed and resumed ends with the fingerprint of one that nobody disturbed:
@@ -47,6 +47,7 @@ class Fingerprint(Callback):
         self.resumed = resumed
         self._kept = 0
         self._begun = False
+        self._evaluated: set[str] = set()
         self._found: dict[str, Any] = {"initial_weights": None, "final_weights": None, "final_metrics": None}
 
     def state_dict(self) -> dict[str, Any]:
@@ -57,6 +58,7 @@ class Fingerprint(Callback):
             "lost": self.trace.lost,
             "logged": self.rows.plain(),
             "initial_weights": self._found["initial_weights"],
+            "evaluated": sorted(self._evaluated),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -65,6 +67,7 @@ class Fingerprint(Callback):
             return
         self._kept, self.trace.lost = int(state_dict["steps"]), int(state_dict["lost"])
         self.rows.load(state_dict["logged"])
+        self._evaluated.update(state_dict.get("evaluated", ()))
         self._found["initial_weights"] = state_dict["initial_weights"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -87,6 +90,13 @@ class Fingerprint(Callback):
         """Note the loss; of optimizers that take turns, the sum of theirs."""
         self.trace.note(outputs.get("loss") if type(outputs) is dict else _sum(outputs))
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember what was evaluated."""
+        for entry in trainer._metrics.evaluation.entries.values():
+            self._evaluated.update(entry.names(per_step=False))
+
+    on_test_end = on_validation_end
+
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hash the weights that training came to, on the CPU by now."""
         self.trace.close()
@@ -106,6 +116,7 @@ class Fingerprint(Callback):
             "step": trainer.global_step,
             "sha256": digest.of_metrics(values),
             "values": values,
+            "evaluated": sorted(self._evaluated & values.keys()),
         }
         trainer.row_listener = None
         self._write(trainer, complete=True)
@@ -118,6 +129,27 @@ class Fingerprint(Callback):
             losses["lost"] = self.trace.lost
         found = {"version": VERSION, "complete": complete, "losses": losses, "logged": self.rows.plain(), **self._found}
         atomic.write_json(self.path, found)
+
+
+class Part(Callback):
+    """What a rank other than the first adds to the fingerprint: its parts of the weights, if they are divided.
+
+    Args:
+        resumed: As that of `Fingerprint`.
+    """
+
+    def __init__(self, resumed: bool = False) -> None:
+        self.resumed = resumed
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Bring the weights that training starts from."""
+        if trainer.strategy.divides and not self.resumed:
+            _weights(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Bring the weights that training came to."""
+        if trainer.strategy.divides:
+            _weights(trainer)
 
 
 def _weights(trainer: Trainer) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Heartbeat(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the run begins, which is not always at 0."""
         log.info("training starts at epoch %d, step %d", trainer.current_epoch, trainer.global_step)
+        self.directory.update(from_step=trainer.global_step)
         self._beat(trainer)
 
     def on_train_batch_end(

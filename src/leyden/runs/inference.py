@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from leyden.config.overrides import apply_overrides
 from leyden.errors import RunError
 from leyden.experiment import Experiment
-from leyden.runs.archive import check_size, open_checkpoint
+from leyden.runs.archive import check_size, is_checkpoint, open_checkpoint
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import enter, prepare
 from leyden.runs.guard import admitted
@@ -25,7 +25,7 @@ class Trained:
 
     Attributes:
         directory: Of the run.
-        checkpoint: File whose weights are used.
+        checkpoint: Whose weights are used.
         experiment: Built from the run's config, without loggers and callbacks of its own.
     """
 
@@ -52,13 +52,23 @@ def find(
     given = Path(path).resolve()
     directory = _run_of(given)
     saved = admitted(directory, trusted, without=("logger", "callbacks"))
-    checkpoint = given if given.is_file() else choose(directory, which)
+    checkpoint = given if is_checkpoint(given) else choose(directory, which)
     check_size(checkpoint)
-    config = apply_overrides(saved, list(overrides))
+    config = apply_overrides({**saved, "trainer": _on_one_device(saved["trainer"])}, list(overrides))
     config["logger"], config["callbacks"] = {}, {}
     config["trainer"] = {**config["trainer"], "enable_checkpointing": False, "enable_model_summary": False}
     enter(config["paths"].get("work_dir"))
     return Trained(directory, checkpoint, prepare(config, composed=False))
+
+
+def _on_one_device(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trainer's config for one device: outputs come in the order of the data, and all of them.
+
+    Overrides may ask for more again: ``trainer.devices=4``.
+    """
+    devices = trainer.get("devices")
+    one = devices[:1] if isinstance(devices, list) else 1
+    return {**trainer, "devices": one, "num_nodes": 1, "strategy": "auto"}
 
 
 def _run_of(given: Path) -> RunDirectory:

@@ -40,8 +40,31 @@ LARGEST = 64 * 2**20  # bytes; a folder of thousands of untracked sources has on
 FILE = "manifest.json"
 
 
+class Surroundings:
+    """What all runs of one command have in common, looked at once: code by its root, and the environment."""
+
+    def __init__(self) -> None:
+        self._code: dict[Path, code.Captured] = {}
+        self._machine: dict[str, Any] | None = None
+
+    def code_in(self, root: Path) -> code.Captured:
+        """Return the code in *root*, secrets masked in its patch."""
+        if root not in self._code:
+            self._code[root] = _clean(code.capture(root))
+        return self._code[root]
+
+    def machine(self) -> dict[str, Any]:
+        """Return the environment of this process."""
+        self._machine = self._machine or environment()
+        return self._machine
+
+
 def begin(
-    directory: RunDirectory, argv: Sequence[str], entry: str = "train", config: Mapping[str, Any] | None = None
+    directory: RunDirectory,
+    argv: Sequence[str],
+    entry: str = "train",
+    config: Mapping[str, Any] | None = None,
+    surroundings: Surroundings | None = None,
 ) -> dict[str, Any]:
     """Write the manifest of a run that was just made.
 
@@ -50,16 +73,17 @@ def begin(
         argv: The command line, program first.
         entry: The subcommand that made it.
         config: Of the run, where it is at hand; read from the directory otherwise.
+        surroundings: If other runs of the same command were begun with them.
     """
+    around = surroundings or Surroundings()
     config = directory.config() if config is None else config
     work_dir = str(config.get("paths", {}).get("work_dir") or os.getcwd())
     root = project_of(work_dir)
-    captured = code.capture(root)
     record = {
         "version": VERSION, "created": now(), "completed": None, "argv": [secrets.masked(word) for word in argv],
         "work_dir": work_dir, "entry": entry, "process": _process(), "config": config_hash(directory),
-        "code": _keep_code(directory, captured, root if config.get("snapshot") else None),
-        "environment": environment(), "determinism": None, "world": None, "loaders": {}, "data": {},
+        "code": _keep_code(directory, around.code_in(root), root if config.get("snapshot") else None),
+        "environment": around.machine(), "determinism": None, "world": None, "loaders": {}, "data": {},
         "seeds": {"seed": config.get("seed"), "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED")},
         "data_paths": paths_in(config), "slurm": slurm(os.environ), "restarts": 0, "attempts": [],
     }  # fmt: skip
@@ -101,6 +125,7 @@ def observe(directory: RunDirectory, trainer: Trainer, loaders: Mapping[str, Any
     if rank() != 0 or not trainer.is_global_zero:
         return
     record = _attempted(directory, read(directory) or begin(directory, [], "run"))
+    record["attempts"][-1]["ranks"] = trainer.world_size
     record |= {"world": world, "determinism": flags()}
     record["data"] = {**_files(record["data_paths"]), **record["data"]}
     _write(directory, _with(record, loaders))
@@ -137,7 +162,7 @@ def _attempted(directory: RunDirectory, record: dict[str, Any]) -> dict[str, Any
     here, root = record["process"] == _process(), project_of(record["work_dir"])
     if not here and not record["attempts"]:
         kept = root if record["code"].get("snapshot") else None
-        record = {**record, "code": _keep_code(directory, code.capture(root), kept)}
+        record = {**record, "code": _keep_code(directory, _clean(code.capture(root)), kept)}
     executed = record["code"]["hash"] if here or not record["attempts"] else code.state(root)["hash"]
     number = int(directory.status().get("attempts", len(record["attempts"]) + 1))
     attempts = [*record["attempts"], {"attempt": number, "started": now(), **_process(), "code": executed}]
@@ -160,13 +185,19 @@ def _with(record: dict[str, Any], loaders: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _keep_code(directory: RunDirectory, captured: code.Captured, snapshot_of: Path | None) -> dict[str, Any]:
-    record = captured.record
+def _clean(captured: code.Captured) -> code.Captured:
+    """Leave secrets out of the patch, and note how many lines had one."""
     patch, changed = code.masked_patch(captured.patch)
+    noted = {"patch": code.PATCH, "masked": changed} if patch else {}
+    return code.Captured({**captured.record, **noted}, patch)
+
+
+def _keep_code(directory: RunDirectory, captured: code.Captured, snapshot_of: Path | None) -> dict[str, Any]:
+    """Write the patch of *captured*, which is clean, and maybe the sources; returns the record."""
+    record = captured.record
     (directory.path / code.PATCH).unlink(missing_ok=True)
-    if patch:
-        atomic.write(directory.path / code.PATCH, lambda file: file.write(patch))
-        record = {**record, "patch": code.PATCH, "masked": changed}
+    if captured.patch:
+        atomic.write(directory.path / code.PATCH, lambda file: file.write(captured.patch))
     if snapshot_of is not None:
         record = {**record, "snapshot": SNAPSHOT, "left_out": take(snapshot_of, directory.path / SNAPSHOT)}
     return record

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Literal
@@ -38,6 +39,8 @@ Code = Literal["current", "original"]
 TOLERANCE = 1e-4
 # Variables that decide on bits and are read when a process starts.
 RESTORED = (*variables("portable"), "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+ACCUMULATE = "trainer.accumulate_grad_batches"
+_DECIDE = ("trainer.devices", "trainer.num_nodes", "trainer.strategy")  # on the number of ranks
 _PATIENCE = 600.0  # seconds for git to check a commit out
 _BEFORE = ("code", "environment", "seeds")  # what a manifest knows before anything has run
 _AFTER = (*_BEFORE, "determinism", "world", "loaders", "data")
@@ -103,6 +106,47 @@ def copied(original: RunDirectory, place: Path | None = None, overrides: Sequenc
     raise RunError(f"{place} exists already. Nothing is ever overwritten: name a directory that does not exist.")
 
 
+def ranks_of(directory: RunDirectory) -> tuple[int, ...]:
+    """Return the number of ranks of each attempt, the same ones in a row once."""
+    record = manifest.read(directory)
+    size = (record.get("world") or {}).get("size") or 1
+    found = [each.get("ranks") or size for each in record.get("attempts") or []] or [size]
+    return tuple(number for number, _ in groupby(found))
+
+
+def ranks_to_start(original: RunDirectory, asked: int | None, overrides: Sequence[str]) -> int | None:
+    """Return how many ranks are to repeat a run; None leaves it to the config.
+
+    Args:
+        original: That is repeated, with as many ranks as it had in the end.
+        asked: Somebody wants another number.
+        overrides: May decide on it, too.
+    """
+    if asked is not None:
+        return asked
+    decided = any(line.lstrip("+~").startswith(_DECIDE) for line in overrides)
+    number = ranks_of(original)[-1]
+    return None if decided or number == 1 else number
+
+
+def same_updates(original: RunDirectory, number: int | None) -> list[str]:
+    """Return what an override has to say so that updates of *number* ranks see as many samples as those of then.
+
+    Raises:
+        RunError: If that is no whole number of batches.
+    """
+    then = ranks_of(original)[-1]
+    if number is None or number == then:
+        return []
+    size = int(original.config().get("trainer", {}).get("accumulate_grad_batches") or 1)
+    if size * then % number:
+        raise RunError(
+            f"{original.path} was run by {then} ranks with {size} batches each in an update, and {number} ranks cannot "
+            f"make updates of as many samples. Expected a number of ranks that divides {size * then}."
+        )
+    return [f"++{ACCUMULATE}={size * then // number}"]
+
+
 def preflight(original: RunDirectory, copy: RunDirectory) -> list[Difference]:
     """Return what differs between then and now, as far as that can be told before anything runs."""
     then, now = manifest.read(original), manifest.read(copy)
@@ -116,10 +160,22 @@ def execute(
     until: int | None = None,
     trust: Sequence[str] = (),
     out: IO[str] | None = None,
+    ranks: int | None = None,
 ) -> int:
-    """Execute *copy* in a process of its own, which prints to *out*; returns its exit code."""
+    """Execute *copy* in a process of its own, which prints to *out*; returns its exit code.
+
+    Args:
+        original: What is repeated.
+        copy: What repeats it.
+        code: Of which day.
+        until: Stop after so many training steps.
+        trust: What its config may name.
+        out: Where it prints.
+        ranks: How many it starts; None leaves that to its config.
+    """
     words = [sys.executable, "-P", "-m", "leyden", "run", str(copy.path)]
     words += ["--until", str(until)] if until is not None else []
+    words += ["--ranks", str(ranks)] if ranks is not None else []
     words += [word for package in trust for word in ("--trust", package)]
     recorded = manifest.read(original)
     if code == "original":
@@ -131,7 +187,8 @@ def execute(
 def judge(original: RunDirectory, copy: RunDirectory, tolerance: float, until: int | None) -> Reproduction:
     """Compare what the two came to, and record it in the copy."""
     found = differences(manifest.read(original), manifest.read(copy), _AFTER) + _edited(original)
-    reproduction = Reproduction(original, copy, tuple(found), compare(original, copy, tolerance, until))
+    ranks = (ranks_of(original), ranks_of(copy))
+    reproduction = Reproduction(original, copy, tuple(found), compare(original, copy, tolerance, until, ranks))
     reproduction.write()
     return reproduction
 

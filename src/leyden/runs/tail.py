@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from leyden.errors import RunError
@@ -33,7 +33,9 @@ def last_lines(file: Path, count: int | None) -> tuple[str, int]:
     return "".join(lines if count is None else lines[max(0, len(lines) - count) :]), len(content)
 
 
-def follow(path: Path, file: Path, at: int, interval: float = 0.2) -> Iterator[str]:
+def follow(
+    path: Path, file: Path, at: int, interval: float = 0.2, ended: Callable[[], bool] | None = None
+) -> Iterator[str]:
     """Yield what is added to *file* after byte *at*, as it comes; ends when the run has.
 
     Args:
@@ -41,9 +43,11 @@ def follow(path: Path, file: Path, at: int, interval: float = 0.2) -> Iterator[s
         file: Its log.
         at: Where to begin.
         interval: Seconds between two looks.
+        ended: Tells whether the run has; None asks its directory.
     """
+    over = ended or (lambda: state(document(path / "status.json"), time.time()) not in ("running", "queued"))
     while True:
-        ended = state(document(path / "status.json"), time.time()) not in ("running", "queued")
+        done = over()
         size = file.stat().st_size
         if size < at:
             at = 0  # begun anew
@@ -53,7 +57,7 @@ def follow(path: Path, file: Path, at: int, interval: float = 0.2) -> Iterator[s
                 added = opened.read()
             at += len(added)
             yield added.decode("utf-8", "replace")
-        elif ended:
+        elif done:
             return
         else:
             time.sleep(interval)

@@ -1,7 +1,8 @@
 """Whether two runs came to the same result: exact, same recipe, or different.
 
     exact         weights at both ends, every loss and the final metrics are equal, bit for bit
-    same recipe   losses and metrics stay within a tolerance: rounding differed, nothing else
+    same recipe   losses and metrics stay within a tolerance: rounding differed, nothing else; of another number of
+                  ranks, the metrics
     different     anything else
 
 The first diverging step is the first one whose loss has other bits; step 0 with other initial
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -74,7 +75,13 @@ class Verdict:
         return {**asdict(self), "largest": self.largest if math.isfinite(self.largest) else None}
 
 
-def compare(then: RunDirectory, now: RunDirectory, tolerance: float, until: int | None = None) -> Verdict:
+def compare(
+    then: RunDirectory,
+    now: RunDirectory,
+    tolerance: float,
+    until: int | None = None,
+    ranks: tuple[Sequence[int], Sequence[int]] = ((1,), (1,)),
+) -> Verdict:
     """Compare what two runs came to.
 
     Args:
@@ -82,19 +89,23 @@ def compare(then: RunDirectory, now: RunDirectory, tolerance: float, until: int 
         now: The one that repeats it.
         tolerance: Largest relative difference under which only rounding can have differed.
         until: Compare only the first so many training steps, and nothing after them.
+        ranks: Number of ranks of each attempt, then and now. A loss is that of rank 0's part of a batch, so that losses
+            of another number of ranks cannot be compared.
 
     Raises:
         RunError: If one of them has no fingerprint.
     """
     left, right = fingerprint(then), fingerprint(now)
     checks = [_weights("initial weights", left, right)]
-    before, after = losses(then, until), losses(now, until)
+    alike = len({*ranks[0], *ranks[1]}) <= 1
+    before, after = (losses(then, until), losses(now, until)) if alike else (np.empty(0), np.empty(0))
     place, gap = _divergence(before, after)
-    checks.append(_losses(before, after, place, gap))
+    checks.append(_losses(before, after, place, gap) if alike else Check("ranks", False, _said(ranks)))
     largest = _largest(before, after)
     if until is None:
         checks += [_weights("final weights", left, right), _metrics(left, right)]
-        largest = max(largest, _metric_gap(left, right))
+        compared = (left, right) if alike else (_evaluated(left), _evaluated(right))
+        largest = max(largest, _metric_gap(*compared))
     if all(check.equal for check in checks):
         outcome = Outcome.EXACT
     else:
@@ -102,6 +113,11 @@ def compare(then: RunDirectory, now: RunDirectory, tolerance: float, until: int 
     if place is None and not checks[0].equal:
         place = 0
     return Verdict(outcome, tuple(checks), place, gap, largest, tolerance, min(len(before), len(after)))
+
+
+def _said(ranks: tuple[Sequence[int], Sequence[int]]) -> str:
+    then, now = (", then ".join(map(str, each)) for each in ranks)
+    return f"{then} then, {now} now: at best the same recipe, as other ranks add up in another order"
 
 
 def fingerprint(directory: RunDirectory) -> dict[str, Any]:
@@ -183,6 +199,13 @@ def _metric_gap(left: Mapping[str, Any], right: Mapping[str, Any]) -> float:
     if then.keys() != now.keys():
         return math.inf
     return max((_gap(then[name], now[name]) for name in then), default=0.0)
+
+
+def _evaluated(side: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what was logged in training, on a part of a batch that depends on the number of ranks."""
+    values = _values(side)
+    names = (side.get("final_metrics") or {}).get("evaluated") or values
+    return {"final_metrics": {"values": {name: value for name, value in values.items() if name in names}}}
 
 
 def _values(side: Mapping[str, Any]) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""``hydra/launcher=slurm``: see `leyden.launch.slurm`."""

@@ -1,0 +1,78 @@
+"""``leyden jobs logs RUN``: what a job has printed: a rank's log, or the output of the job itself."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from leyden.cli.columns import on_terminal
+from leyden.cli.jobs_arguments import parse, parser
+from leyden.errors import RunError
+from leyden.launch.jobs.listing import look
+from leyden.launch.jobs.questions import Questions
+from leyden.launch.jobs.records import record_of
+from leyden.runs.listing import find
+from leyden.runs.tail import follow, last_lines, log_file
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns the exit code."""
+    options = parser(" logs", "Print what a job has written.")
+    options.add_argument("run", nargs="?", default="last", help="a directory, a part of its name, or: last")
+    options.add_argument("-f", "--follow", action="store_true", help="go on until the run has ended")
+    options.add_argument("-n", "--lines", type=int, metavar="N", help="begin with the last N lines (default: all)")
+    which = options.add_mutually_exclusive_group()
+    which.add_argument("--rank", type=int, metavar="N", help="the log of one rank (default: 0)")
+    which.add_argument("--job", action="store_true", help="what the job itself printed, before and around the ranks")
+    arguments = parse(options, argv)
+    path = find(arguments.run, arguments.root)
+    over = _over(path)
+    file = _file(path, arguments.rank, arguments.job)
+    while arguments.follow and file is None and not over():
+        time.sleep(0.2)
+        file = _file(path, arguments.rank, arguments.job)
+    if file is None:
+        raise RunError(_absent(path, arguments.rank, arguments.job))
+    text, end = last_lines(file, arguments.lines)
+    _put(text)
+    for added in follow(path, file, end, ended=over) if arguments.follow else ():
+        _put(added)
+    return 0
+
+
+def _file(path: Path, rank: int | None, job: bool) -> Path | None:
+    """Return the log that is meant; None while it is not there.
+
+    Without a choice that is rank 0's, or the job's own where rank 0 has not begun.
+    """
+    ranks = path / "logs" / f"rank{rank or 0}.log"
+    log = Path(record_of(path).log or "none")
+    own = [log, path / "logs" / log.name]  # the run may have been moved since
+    files = own if job else [ranks] if rank is not None else [ranks, *own]
+    return next((file for file in files if file.is_file()), None)
+
+
+def _absent(path: Path, rank: int | None, job: bool) -> str:
+    record = record_of(path)
+    if job and not record.log:
+        return f"{path} was not handed to a launcher that keeps a log of its job. See the ranks' own: --rank 0"
+    if job:
+        return f"{record.log}, the log of its job, is not there. It is made when the job begins: leyden jobs why {path}"
+    try:
+        log_file(path, rank or 0)
+    except RunError as error:
+        return str(error)
+    return f"{path} has no log any more."
+
+
+def _over(path: Path) -> Callable[[], bool]:
+    """Return what tells whether the run has ended, SLURM's word included."""
+    return lambda: look([("", path)], Questions())[0].state not in ("running", "queued")
+
+
+def _put(text: str) -> None:
+    """Print at once; on a terminal what a log holds cannot command it."""
+    sys.stdout.write(text.replace("\x1b", "␛") if on_terminal() else text)
+    sys.stdout.flush()

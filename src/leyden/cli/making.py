@@ -1,0 +1,68 @@
+"""Run directories made on the command line: where they go, and what is written down before anything runs.
+
+attempts(config, context) ─► (path, frozen config), as often as the name is taken
+begun(path, frozen, ...)  ─► the directory, "queued", its manifest begun; None if the name is taken
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from leyden.config.frozen import freeze
+from leyden.config.jobs import Context
+from leyden.errors import RunError
+from leyden.runs import manifest
+from leyden.runs.directory import RunDirectory, candidates, stamp
+from leyden.runs.witness import spared
+
+Frozen = dict[str, Any]
+_ATTEMPTS = 1000
+
+
+def attempts(config: DictConfig, context: Context) -> Iterator[tuple[Path, Frozen]]:
+    """Yield where the directory may go, with the config resolved for that place.
+
+    Raises:
+        ConfigProblems: If the config cannot be resolved.
+        RunError: If nobody was content with a thousand of them.
+    """
+    for path in islice(_places(config, context), _ATTEMPTS):
+        yield path, freeze(config, path)
+    raise RunError(f"{_ATTEMPTS} names for a run directory in {config.paths.output_dir} are taken. Clean it up.")
+
+
+def begun(
+    path: Path, frozen: Frozen, context: Context, surroundings: manifest.Surroundings | None = None
+) -> RunDirectory | None:
+    """Make the directory *path* and begin its manifest; returns None if the name is taken.
+
+    Args:
+        path: Of the new directory.
+        frozen: Its config.
+        context: How the config came about.
+        surroundings: Code and environment, if other runs of this command have looked at them.
+    """
+    chosen = {str(group): option for group, option in context.choices.items() if not str(group).startswith("hydra/")}
+    try:
+        directory = RunDirectory.create(path, frozen, {"overrides": list(context.overrides), "choices": chosen})
+    except FileExistsError:
+        return None
+    with spared("could not be begun: execution will try again"):
+        manifest.begin(directory, sys.argv, config=frozen, surroundings=surroundings)
+    return directory
+
+
+def _places(config: DictConfig, context: Context) -> Iterator[Path]:
+    """Yield where the run directory may go: below the multirun's, or by name and time."""
+    if context.sweep_dir is not None and context.job_num is not None:
+        return candidates(Path(context.sweep_dir).resolve(), str(context.job_num))
+    given = None if OmegaConf.is_missing(config.paths, "run_dir") else config.paths.get("run_dir")
+    if given is not None:
+        return iter([Path(given).resolve()])
+    return candidates(Path(config.paths.output_dir).resolve() / str(config.name), stamp())

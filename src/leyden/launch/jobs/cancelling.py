@@ -1,0 +1,199 @@
+"""Jobs ended on request: asked to stop at a step boundary and to save, or killed.
+
+    waits in SLURM, or runs there   one scancel for all; SLURM sends SIGTERM, and SIGKILL some time later
+    runs on this machine            SIGTERM, or SIGKILL with *now*
+    waits in the local queue        its status says that it was cancelled, and the queue passes it over
+
+Who cancelled is written into job.json beforehand: a run that gets SIGTERM can tell so that this is
+meant for good, and that it must not ask to be put into the queue again.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from leyden import atomic
+from leyden.errors import RunError
+from leyden.launch import slurm_queries
+from leyden.launch.jobs.listing import Job
+from leyden.launch.jobs.records import LOCAL, Files, read
+from leyden.launch.jobs.standing import CANCELLED
+from leyden.runs.directory import RunDirectory, now
+from leyden.runs.life import alive, seconds
+from leyden.runs.reading import document
+
+_GONE_WITHIN = 10.0  # seconds after SIGKILL
+_BEGINS_WITHIN = 60.0  # seconds after a process was started
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job.
+
+    Args:
+        job: As it stood before.
+        did: What was done, or why nothing was.
+        failed: It should have been ended, and could not.
+    """
+
+    job: Job
+    did: str
+    failed: bool = False
+
+
+def cancellable(job: Job) -> bool:
+    """Whether there is anything to end: it runs, or somebody will begin it."""
+    return job.state in ("running", "silent") or (job.state == "queued" and bool(job.files.record.launcher))
+
+
+def cancel(jobs: Sequence[Job], kill: bool = False) -> list[Outcome]:
+    """End *jobs*.
+
+    Args:
+        jobs: As they stand now.
+        kill: Do not let them reach the end of a step and save.
+
+    Returns:
+        An outcome for each, in their order.
+    """
+    meant = [job for job in jobs if cancellable(job)]
+    for job in meant:
+        _mark(job.path, True)
+    at_slurm = [job for job in meant if job.files.record.slurm_id]
+    problem = slurm_queries.cancel([job.files.record.slurm_id for job in at_slurm], kill)
+    waiting_first = sorted(jobs, key=lambda job: job.state != "queued")  # or their queue begins the next one
+    outcomes = {job.path: _outcome(job, job in meant, job in at_slurm, problem, kill) for job in waiting_first}
+    return [outcomes[job.path] for job in jobs]
+
+
+def _outcome(job: Job, meant: bool, at_slurm: bool, problem: str | None, kill: bool) -> Outcome:
+    if not meant:
+        return Outcome(job, "nothing to cancel")
+    if at_slurm and problem is not None:
+        _mark(job.path, False)
+        return Outcome(job, problem, failed=True)
+    if job.state == "queued" and not _is_starting(job) and _settle(job):
+        return Outcome(job, "taken out of the queue")
+    if at_slurm:
+        return Outcome(job, "SLURM ends it" if kill else "SLURM asks it to stop: it saves")
+    return _stop(job, kill)
+
+
+def _is_starting(job: Job) -> bool:
+    """Whether a queue of this machine has just started the process of a run, which has not written so yet.
+
+    It is waited for: what is ended then is the run itself.
+    """
+    if job.files.record.launcher != LOCAL:
+        return False
+    deadline = time.monotonic() + _BEGINS_WITHIN
+    while _has_process(job) and time.monotonic() < deadline:
+        if executing(read(job.path)) is not None:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _has_process(job: Job) -> bool:
+    from leyden.launch.local.record import QueueRecord
+
+    try:
+        return job.path in QueueRecord.read(Path(job.files.record.batch)).devices
+    except RunError:
+        return False
+
+
+def executing(files: Files) -> int | None:
+    """Return the process of this machine that executes a run; None if none does, or if that cannot be told.
+
+    A directory may say anything: only a process that holds the lock of the run is meant.
+    """
+    pid = files.status.get("pid")
+    if type(pid) is not int or files.status.get("host") != socket.gethostname():
+        return None
+    if not alive(pid, seconds(files.status.get("started"))):
+        return None
+    lock = files.path / ".lock"
+    try:
+        handles = list(Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:  # no /proc: what the lock says counts
+        return pid if lock.is_file() and lock.read_text(errors="replace").strip() == str(pid) else None
+    except OSError:
+        return None
+    return pid if any(_same(handle, lock) for handle in handles) else None
+
+
+def _stop(job: Job, kill: bool) -> Outcome:
+    """Send a signal to the process that executes a job here."""
+    files = read(job.path)  # it may have begun since
+    pid = executing(files)
+    if pid is None:
+        _mark(job.path, False)
+        where = files.status.get("host") or "an unknown machine"
+        return Outcome(job, f"runs on {where}, out of reach from here: cancel it there", failed=True)
+    try:
+        os.kill(pid, signal.SIGKILL if kill else signal.SIGTERM)
+    except OSError as error:
+        _mark(job.path, False)
+        return Outcome(job, f"process {pid} cannot be ended: {error.strerror}", failed=True)
+    if not kill:
+        return Outcome(job, f"process {pid} stops at the end of a step, and saves")
+    _wait_for_end(pid)
+    _settle(job)
+    return Outcome(job, f"process {pid} was killed")
+
+
+def _settle(job: Job) -> bool:
+    """Write that a job, which nobody executes, was cancelled; returns False if somebody does.
+
+    Nobody can begin it in the meantime: whoever executes a run holds its lock.
+    """
+    directory = RunDirectory(job.path)
+    try:
+        with directory.locked():
+            if directory.status().get("status") in ("queued", "running") or job.state == "queued":
+                directory.update(status="interrupted", ended=now(), error=CANCELLED, reason=CANCELLED)
+    except RunError:
+        return False
+    return True
+
+
+def _wait_for_end(pid: int) -> None:
+    deadline = time.monotonic() + _GONE_WITHIN
+    while alive(pid, None) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _mark(path: Path, cancelled: bool) -> None:
+    """Write into job.json who cancels the job, or take it out again; a run without that file has no launcher."""
+    found = document(path / "job.json", 1_000_000)
+    if not found:
+        return
+    found.pop("cancelled", None)
+    found.pop("cancelled_by", None)
+    if cancelled:
+        found |= {"cancelled": now(), "cancelled_by": _user()}
+    with suppress(OSError):
+        atomic.write_json(path / "job.json", found)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _same(handle: Path, lock: Path) -> bool:
+    try:
+        return os.path.samefile(handle, lock)
+    except OSError:
+        return False

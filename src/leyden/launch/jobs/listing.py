@@ -1,0 +1,175 @@
+"""The jobs below some folders: what waits, what runs, and what has ended lately.
+
+Of thousands of runs only those are looked at more closely that are not over, ended within a
+day, or were handed to a launcher since. SLURM is asked once about all of theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leyden.launch.jobs.questions import Questions
+from leyden.launch.jobs.records import Files, read
+from leyden.launch.jobs.standing import UNSETTLED, WAITING, WORKING, Standing, by_files, standing
+from leyden.launch.slurm_queries import SlurmJob
+from leyden.runs.life import seconds
+from leyden.runs.listing import Run, find, list_runs, one
+from leyden.runs.reading import is_run
+
+LATELY = 86_400.0  # seconds
+_OVER = ("finished", "failed", "interrupted")
+_SINCE = {"queued": ("created",), "running": ("started",), "silent": ("updated",), "dead": ("updated", "created")}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, and who executes it.
+
+    Args:
+        name: Of the run, as lists show it.
+        files: What its files say.
+        standing: How it stands, all things considered.
+        slurm: What SLURM knows of it; None if nothing, or if it was not asked.
+        now: Seconds since 1970; ages are counted from here.
+    """
+
+    name: str
+    files: Files
+    standing: Standing
+    slurm: SlurmJob | None
+    now: float
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.files.path
+
+    @property
+    def state(self) -> str:
+        """One of queued, running, finished, failed, interrupted, dead, silent, unknown."""
+        return self.standing.state
+
+    @property
+    def age(self) -> float | None:
+        """For how many seconds it has stood like that; None if nothing tells."""
+        status = self.files.status
+        keys = _SINCE.get(self.state, ("ended", "updated"))
+        moments = [found for key in keys if (found := seconds(status.get(key))) is not None]
+        if self.state == "queued" and self.files.record.submitted is not None:
+            moments = [max(self.files.record.submitted, seconds(status.get("updated")) or 0.0)]
+        return max(0.0, self.now - moments[0]) if moments else None
+
+    @property
+    def node(self) -> str:
+        """Where it runs or ran."""
+        if self.state == "queued":
+            return ""
+        return (self.slurm.nodes if self.slurm is not None else "") or str(self.files.status.get("host") or "")
+
+    def row(self) -> dict[str, Any]:
+        """Return what a table and a program are told about it."""
+        record, status = self.files.record, self.files.status
+        return {
+            "run": self.name,
+            "launcher": record.launcher,
+            "job": record.id,
+            "state": self.state,
+            "epoch": status.get("epoch"),
+            "step": status.get("step"),
+            "age": self.age,
+            "node": self.node,
+            "reason": self.standing.reason.partition("\n")[0],
+            "attempts": status.get("attempts"),
+            "path": str(self.path),
+            "log": record.log,
+        }
+
+
+def jobs_in(
+    places: Sequence[str], root: Path, questions: Questions, lately: float | None = LATELY, cache: Path | None = None
+) -> list[Job]:
+    """Return the jobs meant by *places*, the newest first.
+
+    Args:
+        places: Folders, runs or parts of their names; without any the whole output folder.
+        root: The output folder.
+        questions: Asks SLURM.
+        lately: Leave out what ended, or was last heard of, longer ago, in seconds; None leaves out nothing.
+        cache: Folder for the index of runs; None for the user's cache.
+
+    Raises:
+        RunError: If a place is none.
+    """
+    runs = [run for place in places for run in runs_in(place, root, cache)] if places else list_runs(root, cache)
+    unique = list({run.path: run for run in runs}.values())
+    kept = [run for run in unique if lately is None or _recent(run, lately)]
+    found = look([(run.name, Path(run.path)) for run in kept], questions)
+    return found if lately is None else [job for job in found if not _forgotten(job, lately)]
+
+
+def runs_in(place: str, root: Path, cache: Path | None = None) -> list[Run]:
+    """Return the runs meant by one word: a run, the runs below a folder, or those with the word in their names.
+
+    Raises:
+        RunError: If there are none.
+    """
+    folder = Path(place)
+    if is_run(place):
+        return [one(folder.resolve(), root)]
+    if not folder.is_dir():
+        known = list_runs(root, cache) if place != "last" else []
+        return [run for run in known if place in run.name] or [one(find(place, root, cache), root)]
+    inside = f"{os.path.realpath(place)}/"
+    if not inside.startswith(f"{os.path.realpath(root)}/"):
+        return list_runs(folder, cache)
+    return [run for run in list_runs(root, cache) if f"{run.path}/".startswith(inside)]
+
+
+def named_in(places: Sequence[str], root: Path, cache: Path | None = None) -> set[Path]:
+    """Return the directories of the runs that one of *places* names alone: not as one of several, not by a folder."""
+    single = [place for place in places if is_run(place) or not Path(place).is_dir()]
+    found = [runs_in(place, root, cache) for place in single]
+    return {Path(runs[0].path) for runs in found if len(runs) == 1}
+
+
+def look(runs: Iterable[tuple[str, Path]], questions: Questions) -> list[Job]:
+    """Return how runs stand, given as names and directories: files first, then squeue, then sacct."""
+    now = time.time()
+    found = {name: read(path) for name, path in runs}
+    wanted = [each for each in found.values() if each.record.slurm_id and each.status.get("status") != "finished"]
+    answer = questions.queue(each.record.slurm_id for each in wanted)
+    open_ = [
+        each for each in wanted if each.record.slurm_id not in answer.jobs and by_files(each, now).state in UNSETTLED
+    ]
+    ended = questions.accounts(each.record.slurm_id for each in open_).jobs
+    past = {name: job for name, job in ended.items() if job.state not in WAITING | WORKING}  # it lags behind
+    answered = answer.problem is None
+    made = []
+    for name, files in found.items():
+        slurm = answer.jobs.get(files.record.slurm_id) or past.get(files.record.slurm_id)
+        made.append(Job(name, files, standing(files, slurm, answered, now), slurm, now))
+    return made
+
+
+def _recent(run: Run, lately: float) -> bool:
+    """Whether a run is not over, ended lately, or was handed over lately."""
+    if run.state not in _OVER:
+        return True
+    ended = run.since("ended") if run.since("ended") is not None else run.since("updated")
+    if ended is not None and ended < lately:
+        return True
+    try:
+        return run.now - os.stat(f"{run.path}/job.json").st_mtime < lately
+    except OSError:
+        return False
+
+
+def _forgotten(job: Job, lately: float) -> bool:
+    """Whether nobody carries a job on, and nothing has been heard of it for long."""
+    abandoned = job.state in ("dead", "silent", "unknown") or (job.state == "queued" and not job.files.record.launcher)
+    return abandoned and (job.age is None or job.age > lately)

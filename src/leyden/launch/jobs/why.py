@@ -1,0 +1,119 @@
+"""Why a job stands as it does, in one to three sentences, and what to do next.
+
+it waits ─► SLURM's reason in plain words          leyden.launch.jobs.pending
+it stopped ─► why                                  leyden.launch.jobs.stopped
+           └─► why it was not begun again          leyden.launch.jobs.requeue
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from leyden.config.project import shown
+from leyden.launch.jobs import stopped
+from leyden.launch.jobs.last_words import Trace
+from leyden.launch.jobs.listing import Job
+from leyden.launch.jobs.pending import explained
+from leyden.launch.jobs.records import LOCAL, SLURM
+from leyden.launch.jobs.requeue import has_checkpoint, not_requeued
+from leyden.launch.slurm_queries import details
+from leyden.runs.life import seconds
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The answer to why.
+
+    Args:
+        state: How the job stands.
+        code: One word for programs: a cause of `leyden.launch.jobs.stopped`, or the state itself.
+        sentences: One to three.
+        advice: What to do next; empty if nothing.
+        trace: The end of the traceback that it died of.
+    """
+
+    state: str
+    code: str
+    sentences: tuple[str, ...]
+    advice: str = ""
+    trace: Trace | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return what a program is told."""
+        lines = list(self.trace.lines) if self.trace is not None else []
+        told = {"state": self.state, "cause": self.code, "why": " ".join(self.sentences), "next": self.advice}
+        return {**told, "traceback": lines}
+
+
+def why(job: Job, ask: Callable[[str], Mapping[str, str]] = details) -> Explanation:
+    """Return why *job* stands as it does.
+
+    Args:
+        job: As `leyden.launch.jobs.listing.look` found it just now.
+        ask: Asks SLURM's controller about one job.
+    """
+    place = shown(job.path)
+    if job.state == "finished":
+        return Explanation("finished", "finished", ("It has finished: nothing stopped it.",))
+    if job.state == "queued":
+        return _waiting(job, place)
+    if job.state == "running":
+        return Explanation("running", "running", (_at_work(job),), f"Follow it with: leyden jobs logs -f {place}")
+    found = stopped.cause(job)
+    slurm_id = job.files.record.slurm_id
+    told = not_requeued(job, found, ask(slurm_id) if slurm_id else {})
+    sentences = tuple(each for each in (found.text, told) if each)
+    return Explanation(job.state, found.code, sentences, _next(job, found, place), found.trace)
+
+
+def _waiting(job: Job, place: str) -> Explanation:
+    record = job.files.record
+    again = _again(job)
+    if record.launcher == SLURM and job.slurm is not None:
+        words = explained(job.slurm)
+        first = f"It waits{again}: {words.meaning}."
+        return Explanation("queued", job.slurm.reason or "queued", (first,), words.advice)
+    if record.launcher == SLURM:
+        first = f"It waits{again}, as far as its files tell: SLURM, which would know why, did not answer."
+        return Explanation("queued", "queued", (first,), f"Ask where SLURM is: squeue --jobs={record.id}")
+    if record.launcher == LOCAL:
+        first = f"It waits{again} for a slot of the queue of process {record.queue_pid}."
+        return Explanation("queued", "queued", (first,), "It begins when another job of that queue has ended.")
+    return Explanation(
+        "queued", "prepared", ("It is prepared, and nobody has begun it.",), f"Begin it: leyden run {place}"
+    )
+
+
+def _again(job: Job) -> str:
+    """Say that it is not the first time that a job waits, and why not."""
+    last = job.files.attempts[-1] if job.files.attempts else None
+    if last is None:
+        return ""
+    reason = f" ({last.reason})" if last.reason else ""
+    return f" to go on at step {last.to_step}, after attempt {last.number} was {last.outcome}{reason}"
+
+
+def _at_work(job: Job) -> str:
+    status = job.files.status
+    at = f" on {job.node}" if job.node else ""
+    if job.standing.reason == "begun":
+        return f"Its job runs{at} and has not begun to train yet."
+    heard = seconds(status.get("updated"))
+    said = f", last heard of {max(0, round(job.now - heard))} s ago" if heard is not None else ""
+    return f"It runs{at}: epoch {status.get('epoch', 0)}, step {status.get('step', 0)}{said}."
+
+
+def _next(job: Job, found: stopped.Cause, place: str) -> str:
+    on = "goes on from its last checkpoint" if has_checkpoint(job) else "begins it anew"
+    retry = f"leyden jobs retry {place}"
+    if job.state == "silent":
+        return f"Look on {job.node or 'its machine'} whether it is there; if not: leyden run {place}"
+    if found.code == stopped.OWN:
+        return f"Mend it, then: {retry}   ({on})"
+    if found.code == stopped.MEMORY:
+        return f"Give it more memory, or a smaller batch, then: {retry}   ({on})"
+    if found.code == stopped.NEVER and job.files.record.log:
+        return f"leyden jobs logs --job {place} shows what its job printed; then: {retry}"
+    return f"{retry}   ({on})"

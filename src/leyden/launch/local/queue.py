@@ -1,0 +1,225 @@
+"""The loop of a queue: start what there is room for, notice what has ended, pass signals on.
+
+    waiting ─► a slot and enough GPUs are free ─► a process of its own ─► ended: how, its files tell
+
+    Ctrl-C, SIGTERM, SIGHUP    nothing more is started; every run gets the signal once, saves at a step and ends
+    once more                  every run stops at once, and goes on from its last checkpoint later
+    a third time               every run is killed
+
+One run's end never touches another. A queue that is itself killed leaves its runs running; the next one
+finds and watches them: `leyden.launch.local.following`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from leyden.launch import job
+from leyden.launch.local import share
+from leyden.launch.local.record import QueueRecord, existing, held
+from leyden.launch.local.screen import Screen
+from leyden.launch.local.standing import Standing, cancelled, code_of, put_back, standing
+from leyden.launch.local.worker import Found, Worker, log_of
+from leyden.runs.directory import RunDirectory
+from leyden.runs.execution import COMPOSED
+
+_PASSED_ON = {  # a run does not know what the end of a terminal means
+    signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM, signal.SIGHUP: signal.SIGTERM,
+}  # fmt: skip
+_PAUSE = 0.1  # seconds between two looks at the processes
+
+
+class Queue:
+    """Executes runs, a few at a time.
+
+    Args:
+        record: Directories and options; written down as the queue goes on.
+        screen: Shows what happens.
+        hashes: Of configs that were composed on the command line that started the queue, by directory.
+        trusted: What other configs may name.
+        again: Run those that have failed once more, too.
+
+    Raises:
+        ConfigurationError: If a run asks for what this machine cannot lend.
+    """
+
+    def __init__(
+        self,
+        record: QueueRecord,
+        screen: Screen,
+        hashes: Mapping[Path, str] | None = None,
+        trusted: Sequence[str] = (),
+        again: bool = True,
+    ) -> None:
+        self.record, self.screen, self.trusted, self.hashes = record, screen, tuple(trusted), dict(hashes or {})
+        self.directories = existing(record.directories)
+        self.leases = share.Leases(share.visible_devices())
+        needs = [self._need(each) for each in self.directories] if self.leases.devices else []
+        self.slots = record.options.slots or share.default_slots(needs, len(self.leases.devices), share.cores())
+        over = ("finished",) if again else ("finished", "failed")
+        self.waiting = deque(each for each in self.directories if standing(each).state not in over)
+        if not again:
+            self.waiting = deque(each for each in self.waiting if not cancelled(each))
+        self.at_once = max(1, min(self.slots, len(self.waiting)))  # runs that share the processors
+        self.running: list[Worker | Found] = []
+        self.stopped_by: int | None = None
+        self._reasons: dict[Path, str] = {}
+
+    def run(self) -> int:
+        """Run the queue to its end, or until a signal stops it.
+
+        Returns:
+            0 if all runs have finished, 1 if not, 128 + n if signal n stopped the queue before they had.
+
+        Raises:
+            RunError: If another process runs it.
+        """
+        with held(self.record.folder), _signals() as asked, self.screen:
+            self._take_over()
+            while self.running or (self.waiting and self.stopped_by is None):
+                self._heed(asked)
+                self._notice()
+                if self.stopped_by is None:
+                    self._fill()
+                self.screen.show(self.standings, self.slots)
+                time.sleep(_PAUSE)
+        found = self.standings()
+        self.screen.summary(found)
+        code = code_of([each for _, each in found])
+        if code and self.stopped_by is not None:
+            self.screen.say(f"go on with:  leyden queue {self.screen.shown(self.record.folder)}")
+            return 128 + self.stopped_by
+        return code
+
+    def standings(self) -> list[tuple[RunDirectory, Standing]]:
+        """Return how each run stands."""
+        return [(each, standing(each, self._reasons.get(each.path, ""))) for each in self.directories]
+
+    def _need(self, directory: RunDirectory) -> share.Need:
+        return share.need(directory.config(), len(self.leases.devices), self.record.options.gpus_per_job)
+
+    def _take_over(self) -> None:
+        """Write down whose the runs are now, and find those that are under way."""
+        for number, directory in enumerate(self.waiting):
+            if standing(directory).state == "running":
+                self._watch(directory)
+                continue
+            put_back(directory)
+            job.write(
+                directory, job.JobRecord("local", self._id(number), str(self.record.folder), str(log_of(directory)))
+            )
+        for each in self.running:
+            self.waiting.remove(each.directory)
+        self._write()
+
+    def _id(self, number: int) -> str:
+        return f"{os.getpid()}_{number}"
+
+    def _is_ours(self, directory: RunDirectory) -> bool:
+        """Whether nobody has taken the run out of this queue, or given it to another."""
+        mine = job.read(directory).get("id", "").partition("_")[0] == str(os.getpid())
+        return mine and not cancelled(directory)
+
+    def _heed(self, asked: list[signal.Signals]) -> None:
+        """Pass on the signals that have arrived since."""
+        while asked:
+            signum = asked.pop(0)
+            times = self.screen.stopping(signum)
+            self.stopped_by = self.stopped_by or signum
+            for each in self.running:
+                if times > 2:
+                    each.kill()
+                else:
+                    each.send(signal.SIGINT if times == 2 else _PASSED_ON[signum])
+
+    def _notice(self) -> None:
+        """Find out which processes have ended."""
+        for each in [one for one in self.running if one.code is not None]:
+            self.running.remove(each)
+            self.leases.give_back(each.devices)
+            found = standing(each.directory)
+            if found.state == "running":  # another process had begun it before ours could
+                self._watch(each.directory)
+                continue
+            self._settle(each, found)
+            self.screen.ended(each.directory, standing(each.directory, self._reasons.get(each.directory.path, "")))
+            self._write()
+
+    def _settle(self, ended: Worker | Found, found: Standing) -> None:
+        """Keep what only the parent of a process knows: which signal killed it, or that it never began."""
+        code = ended.code or 0
+        if code < 0:
+            self._reasons[ended.directory.path] = f"killed by {_name(-code)}"
+        if found.state == "queued" and self.stopped_by is None:
+            how = f"exit code {code}" if code >= 0 else _name(-code)
+            log = log_of(ended.directory).relative_to(ended.directory.path)
+            ended.directory.update(
+                status="failed", error=f"its process ended before the run began, by {how}: see {log}"
+            )
+
+    def _fill(self) -> None:
+        """Start what there is room for, in order: a run that needs many GPUs is not overtaken for ever."""
+        while self.waiting and len(self.running) < self.slots:
+            directory = self.waiting[0]
+            found = standing(directory)
+            if found.state == "running":
+                self.waiting.popleft()
+                self._watch(directory)
+            elif found.state == "finished" or not self._is_ours(directory):
+                self.waiting.popleft()
+                self.screen.passed_over(directory, found)
+            elif not self._start(directory):
+                return
+
+    def _start(self, directory: RunDirectory) -> bool:
+        """Start one run, if the GPUs it needs are free."""
+        wants = self._need(directory)
+        devices = self.leases.take(wants.gpus)
+        if devices is None:
+            return False
+        self.waiting.popleft()
+        part = share.cores() // self.at_once
+        variables = share.variables(wants, devices, len(self.leases.devices), part, os.environ)
+        if directory.path in self.hashes:
+            variables[COMPOSED] = self.hashes[directory.path]
+        self.running.append(Worker(directory, variables, self.trusted, devices))
+        self.screen.started(directory, devices)
+        self._write()
+        return True
+
+    def _watch(self, directory: RunDirectory) -> None:
+        devices = self.record.devices.get(directory.path, [])
+        self.leases.claim(devices)
+        self.running.append(Found(directory, devices))
+        self.screen.found(directory)
+
+    def _write(self) -> None:
+        self.record.devices = {each.directory.path: list(each.devices) for each in self.running}
+        self.record.write()
+
+
+@contextmanager
+def _signals() -> Iterator[list[signal.Signals]]:
+    """Yield a list to which every signal that asks to stop is added."""
+    asked: list[signal.Signals] = []
+    before: dict[int, Any] = {
+        each: signal.signal(each, lambda signum, _: asked.append(signal.Signals(signum)))
+        for each in _PASSED_ON
+        if each is not signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN  # nohup
+    }
+    try:
+        yield asked
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _name(signum: int) -> str:
+    return signal.Signals(signum).name if signum in set(signal.Signals) else f"signal {signum}"

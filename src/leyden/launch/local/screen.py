@@ -1,0 +1,153 @@
+"""What a queue shows: a table that is kept up to date on a terminal, a line an event elsewhere; a table at the end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from leyden.config.project import shown
+from leyden.launch.local.standing import Standing
+from leyden.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_EVERY = 0.5  # seconds between two drawings
+_STATES = ("finished", "running", "queued", "interrupted", "failed", "dead", "silent")
+_COLOURS = {"finished": "green", "running": "cyan", "interrupted": "yellow", "failed": "red", "dead": "red"}
+_ASKED = (
+    "{name}: every run saves at the next step and stops (once more: at once)",
+    "{name}: every run stops at once",
+    "{name}: every run is killed",
+)
+
+Rows = Sequence[tuple[RunDirectory, Standing]]
+
+
+class Screen:
+    """Shows a queue.
+
+    Args:
+        live: Whether a person reads along; by default whether the output is a terminal.
+    """
+
+    def __init__(self, live: bool | None = None) -> None:
+        self.live = sys.stdout.isatty() if live is None else live
+        self._drawing: Any = None
+        self._stack = ExitStack()
+        self._asked = 0
+        self._next = 0.0
+
+    def __enter__(self) -> Self:
+        if self.live:
+            from rich.live import Live
+
+            self._drawing = self._stack.enter_context(Live(auto_refresh=False, transient=True))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+        self._drawing = None
+
+    def say(self, line: str) -> None:
+        """Print a line, above the table if there is one; runs do not end because nobody reads any more."""
+        with suppress(OSError):
+            if self._drawing is not None:
+                self._drawing.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            else:
+                sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
+
+    @staticmethod
+    def shown(path: Path) -> str:
+        """Write *path* as a person would."""
+        return shown(path)
+
+    def started(self, directory: RunDirectory, devices: Sequence[str]) -> None:
+        """Say that a run was started; the table of a terminal shows it anyway."""
+        if not self.live:
+            self.say(f"started      {shown(directory.path)}" + (f"  on GPU {','.join(devices)}" if devices else ""))
+
+    def found(self, directory: RunDirectory) -> None:
+        """Say that a run was under way already."""
+        self.say(f"under way    {shown(directory.path)}")
+
+    def passed_over(self, directory: RunDirectory, standing: Standing) -> None:
+        """Say that a run is not started."""
+        why = "is finished" if standing.state == "finished" else "was taken out of the queue"
+        self.say(f"passed over  {shown(directory.path)}: it {why}")
+
+    def ended(self, directory: RunDirectory, standing: Standing) -> None:
+        """Say how a run has ended."""
+        if not self.live:
+            rest = "  ".join(part for part in (standing.metric or standing.reason, _span(standing.spent)) if part)
+            self.say(f"{standing.state:<11}  {shown(directory.path)}  {rest}".rstrip())
+
+    def stopping(self, signum: int) -> int:
+        """Say what a signal does; returns how many there have been."""
+        self._asked += 1
+        self.say(_ASKED[min(self._asked, len(_ASKED)) - 1].format(name=signal.Signals(signum).name))
+        return self._asked
+
+    def show(self, standings: Callable[[], Rows], slots: int | None = None) -> None:
+        """Draw the table of a terminal again, when it is time; only then *standings* are looked up."""
+        if self._drawing is None or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _EVERY
+        rows = standings()
+        height = max(3, self._drawing.console.height - 6)
+        order = {"running": 0, "failed": 1, "dead": 1, "interrupted": 2, "queued": 3, "finished": 4}
+        first = sorted(rows, key=lambda row: order.get(row[1].state, 2))[:height]
+        table = _table([row for row in rows if row in first])
+        more = f"{len(rows) - len(first)} not shown" if len(rows) > len(first) else ""
+        table.caption = "; ".join(filter(None, [counted(rows), f"{slots} at a time" if slots else "", more]))
+        with suppress(OSError):
+            self._drawing.update(table, refresh=True)
+
+    def summary(self, rows: Rows) -> None:
+        """Print how all runs stand."""
+        if self.live:
+            from rich.console import Console
+
+            Console().print(_table(rows))
+        else:
+            self.say("")
+            for directory, each in rows:
+                cells = (each.state, each.metric or each.reason, _span(each.spent), shown(directory.path))
+                self.say("\t".join(cells))
+        self.say(counted(rows))
+
+
+def counted(rows: Rows) -> str:
+    """Return how many runs stand how: ``5 finished, 1 failed``."""
+    numbers = Counter(standing.state for _, standing in rows)
+    return ", ".join(f"{numbers[state]} {state}" for state in _STATES if numbers[state]) or "no runs"
+
+
+def _table(rows: Rows) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("run", "state", "result", "time"):
+        table.add_column(name, overflow="fold" if name == "run" else "ellipsis", no_wrap=name == "state")
+    for directory, each in rows:
+        detail = each.metric or each.reason or (each.progress if each.state != "queued" else "")
+        state = Text(each.state, style=_COLOURS.get(each.state, ""))
+        table.add_row(Text(shown(directory.path)), state, Text(detail), _span(each.spent))
+    return table
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
