@@ -59,6 +59,12 @@ def test_ranks_agree_bit_for_bit_wherever_they_run_and_with_one_process_at_the_s
         start(folder)
         runs[name] = only_run(folder)
 
+    said = leyden(
+        tmp_path / "devices", "reproduce", runs["devices"], "--launcher", "slurm", "hydra.launcher.time=10",
+        "hydra.launcher.nodes=2",
+    )  # fmt: skip
+    assert "verdict        exact" in said
+
     alone = runs.pop("one process")
     hashes = {name: told(run, "fingerprint.json")["final_weights"]["sha256"] for name, run in runs.items()}
     assert len(set(hashes.values())) == 1, hashes

@@ -22,16 +22,20 @@ EXIT_CODES = {Outcome.EXACT: 0, Outcome.SAME_RECIPE: 3, Outcome.DIFFERENT: 4}
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_intermixed_args(argv)
     out = sys.stderr if arguments.json else sys.stdout
     try:
         original = RunDirectory(arguments.directory)
         admitted(original, arguments.trust)  # before anything is asked or written: anybody may have made it
-        ranks = reproduction.ranks_to_start(original, arguments.ranks, arguments.overrides)
-        overrides = [*reproduction.same_updates(original, arguments.ranks), *arguments.overrides]
+        launcher, typed = _for_launcher(arguments)
+        ranks = reproduction.ranks_to_start(original, arguments.ranks, typed)
+        overrides = [*reproduction.same_updates(original, arguments.ranks), *typed]
         copy = reproduction.copied(original, arguments.out, overrides)
         print(f"then and now\n\n{table(reproduction.preflight(original, copy))}\n", file=out, flush=True)
-        code = reproduction.execute(original, copy, arguments.code, arguments.until, arguments.trust, out, ranks)
+        launcher += _tasks(launcher, ranks)
+        code = reproduction.execute(
+            original, copy, arguments.code, arguments.until, arguments.trust, out, ranks, launcher
+        )
         if code:
             print(f"the repetition ended with exit code {code}; see {shown(copy.path)}/logs", file=sys.stderr)
             return code
@@ -44,6 +48,27 @@ def main(argv: Sequence[str]) -> int:
     else:
         print(report(found))
     return EXIT_CODES[found.verdict.outcome]
+
+
+def _for_launcher(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Return what ``leyden submit`` is told, and the overrides of the run.
+
+    Raises:
+        ConfigurationError: If it is told something without being asked for.
+    """
+    words = [word for word in arguments.overrides if word.lstrip("+").startswith("hydra.launcher.")]
+    if words and not arguments.launcher:
+        raise ConfigurationError(
+            f"{' '.join(words)}: a repetition runs on this machine. Expected no launcher. Add --launcher slurm."
+        )
+    chosen = [f"hydra/launcher={arguments.launcher}"] if arguments.launcher else []
+    return [*chosen, *words], [word for word in arguments.overrides if word not in words]
+
+
+def _tasks(launcher: Sequence[str], ranks: int | None) -> list[str]:
+    """Ask for as many tasks as there are ranks, on one node, unless somebody has said where they go."""
+    said = any("tasks_per_node" in word or "hydra.launcher.nodes" in word for word in launcher)
+    return [] if not launcher or ranks is None or said else [f"hydra.launcher.tasks_per_node={ranks}"]
 
 
 def report(found: Reproduction) -> str:
@@ -86,6 +111,11 @@ def _parser() -> argparse.ArgumentParser:
         type=_number,
         metavar="N",
         help="start N ranks, whose updates see as many samples; default as many as then, which alone can be exact",
+    )
+    parser.add_argument(
+        "--launcher",
+        metavar="NAME",
+        help="run it on a cluster: slurm, or a preset built on it; with hydra.launcher.KEY=VALUE as for leyden submit",
     )
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="relative; for 'same recipe' (%(default)g)")
     parser.add_argument("--out", type=Path, help="the new directory; default beside the original")

@@ -161,6 +161,7 @@ def execute(
     trust: Sequence[str] = (),
     out: IO[str] | None = None,
     ranks: int | None = None,
+    launcher: Sequence[str] = (),
 ) -> int:
     """Execute *copy* in a process of its own, which prints to *out*; returns its exit code.
 
@@ -172,10 +173,19 @@ def execute(
         trust: What its config may name.
         out: Where it prints.
         ranks: How many it starts; None leaves that to its config.
+        launcher: What ``leyden submit`` is told, to have it executed on a cluster; nothing for this machine.
+
+    Raises:
+        RunError: If a cluster was to stop after so many steps.
     """
-    words = [sys.executable, "-P", "-m", "leyden", "run", str(copy.path)]
-    words += ["--until", str(until)] if until is not None else []
-    words += ["--ranks", str(ranks)] if ranks is not None else []
+    if launcher:
+        words = [sys.executable, "-P", "-m", "leyden", "submit", "--wait", str(copy.path), *launcher]
+        if until is not None:
+            raise RunError(f"--until {until} with --launcher: a job runs to its end. Leave one of them out.")
+    else:
+        words = [sys.executable, "-P", "-m", "leyden", "run", str(copy.path)]
+        words += ["--until", str(until)] if until is not None else []
+        words += ["--ranks", str(ranks)] if ranks is not None else []
     words += [word for package in trust for word in ("--trust", package)]
     recorded = manifest.read(original)
     if code == "original":
