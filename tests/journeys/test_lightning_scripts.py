@@ -167,17 +167,17 @@ def test_a_name_that_leyden_lacks_can_be_imported_and_fails_when_it_is_called(tm
         tmp_path,
         """\
 import pytorch_lightning as pl
-from pytorch_lightning.strategies import FSDPStrategy, SingleDeviceStrategy
+from pytorch_lightning.strategies import SingleDeviceStrategy, XLAStrategy
 
-print(isinstance(pl.Trainer(logger=False).strategy, FSDPStrategy))
-FSDPStrategy(cpu_offload=True)
+print(isinstance(pl.Trainer(logger=False).strategy, XLAStrategy))
+XLAStrategy(debug=True)
 """,
     )
 
     printed = leyden(tmp_path, "lightning", script, code=1)
 
     assert "False\n" in printed
-    assert "pytorch_lightning.strategies.FSDPStrategy was called, and Leyden has no counterpart of it." in printed
+    assert "pytorch_lightning.strategies.XLAStrategy was called, and Leyden has no counterpart of it." in printed
 
 
 def test_a_name_that_nobody_knows_fails_alone_and_names_the_table(tmp_path):

@@ -173,12 +173,12 @@ def test_a_job_that_is_ended_in_mid_epoch_goes_on(any_cluster, expected, tmp_pat
 
 
 def test_a_time_limit_is_gone_beyond(any_cluster, expected, tmp_path):
-    """The cluster announces the limit of a minute when it is too late: the run has watched the clock itself."""
+    """A minute is too short for the run; it is told so by the cluster, or by the clock: whatever comes first."""
     run = submitted(tmp_path, "hydra.launcher.time=1", "hydra.launcher.signal_delay_s=1", "callbacks.pace.seconds=0.7")
 
     ended(run, "finished")
     assert [each["outcome"] for each in attempts(run)][-2:] == ["requeued", "finished"]
-    assert "time limit: stopped by SIGXCPU" in str(attempts(run)[0]["reason"])
+    assert "time limit: stopped by SIG" in str(attempts(run)[0]["reason"])
     assert outcome(run) == expected
 
 

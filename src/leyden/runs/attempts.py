@@ -58,9 +58,9 @@ def ended(directory: RunDirectory, status: str, error: str, step: int) -> None:
     """
     said = secrets.masked(error)
     try:
-        directory.update(status=status, ended=now(), error=said)
         if ranks.is_first():
             note(directory, status, said, step)
+        directory.update(status=status, ended=now(), error=said)
     except OSError as full:  # of a full disk, say: what ended the run is to be told, not this
         log.error("%s could not be written down: %s", status, full)
 

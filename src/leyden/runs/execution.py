@@ -178,10 +178,10 @@ def _run(
         manifest.complete(directory, experiment)
     directory.write_result(metrics, experiment.optimized_metric)
     atomic.remove(directory.checkpoints / "interrupted.ckpt")
+    attempts.note(directory, "finished", None, experiment.trainer.global_step)
     directory.update(
         status="finished", ended=now(), epoch=experiment.trainer.current_epoch, step=experiment.trainer.global_step
     )
-    attempts.note(directory, "finished", None, experiment.trainer.global_step)
     log.info("finished: %s", ", ".join(f"{name} {value:.6g}" for name, value in metrics.items()))
     return metrics
 
