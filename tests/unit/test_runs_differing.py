@@ -5,7 +5,7 @@ import json
 import pytest
 
 from leyden.errors import RunError
-from leyden.runs.differing import SECTIONS, changed_files, delta, differences
+from leyden.runs.differing import SECTIONS, _flat, changed_files, delta, differences
 from leyden.runs.listing import MISSING
 from tests.run_directories import make
 
@@ -108,3 +108,16 @@ def test_a_patch_that_changes_several_files_is_told_apart_by_file(tmp_path):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError, match="is no run"):
         differences([tmp_path, tmp_path])
+
+
+def test_how_ranks_were_started_is_no_difference_of_the_environment():
+    started = {
+        "RANK": "0",
+        "MASTER_PORT": "1",
+        "TORCHELASTIC_RUN_ID": "x",
+        "LEYDEN_COMPOSED": "y",
+        "OMP_NUM_THREADS": "2",
+    }
+    found = _flat({"environment": {"variables": started}, "world": {"size": 2}}, ("environment", "world"))
+
+    assert found == {"variables.OMP_NUM_THREADS": "2", "world.size": 2}

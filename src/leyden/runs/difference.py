@@ -34,13 +34,14 @@ class Difference(NamedTuple):
 
 
 ABSENT = "(absent)"
+STARTING = (  # variables by which runs and ranks are started, or that a library sets: how many there are is world.size
+    "TORCHELASTIC_*", "TORCH_NCCL_ASYNC_ERROR_HANDLING", "*RANK", "*WORLD_SIZE", "MASTER_*", "LEYDEN_COMPOSED",
+    "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK",
+)  # fmt: skip
 _IGNORED = (
     *("version", "created", "completed", "argv*", "entry", "work_dir", "process*", "attempts*", "restarts", "slurm*"),
     "data_paths*",
-    *(  # by which ranks are started: how many there are is world.size
-        f"environment.variables.{name}"
-        for name in ("TORCHELASTIC_*", "TORCH_NCCL_ASYNC_ERROR_HANDLING", "*RANK", "*WORLD_SIZE", "MASTER_*")
-    ),
+    *(f"environment.variables.{name}" for name in STARTING),
     *(
         "world.ranks*",
         "environment.variables.PL_*",

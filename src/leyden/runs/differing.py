@@ -10,9 +10,11 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from leyden.runs.difference import STARTING
 from leyden.runs.listing import MISSING, one
 from leyden.runs.reading import document, numbers
 from leyden.runs.sections import flat
@@ -21,6 +23,7 @@ SECTIONS = ("config", "code", "environment", "data", "metrics")
 LARGEST = 50_000_000  # characters of a patch that are looked at
 _ENVIRONMENT = ("environment", "determinism", "seeds", "world", "slurm", "entry")
 _DATA = ("data", "loaders")
+_STARTING = tuple(f"variables.{name}" for name in (*STARTING, "*_CACHE_DIR"))
 _FILE_OF_PATCH = re.compile(r"^diff --git a/.* b/(.*)$", re.MULTILINE)
 
 
@@ -85,7 +88,8 @@ def _same(one: Any, other: Any) -> bool:
 def _flat(manifest: Mapping[str, Any], parts: Iterable[str]) -> dict[str, Any]:
     """Return parts of a manifest by dotted path; the name of the part ``environment`` is left out."""
     found = {key: value for part in parts if part in manifest for key, value in flat(manifest[part], part)}
-    return {key.removeprefix("environment."): value for key, value in found.items()}
+    named = {key.removeprefix("environment."): value for key, value in found.items()}
+    return {key: value for key, value in named.items() if not any(fnmatchcase(key, each) for each in _STARTING)}
 
 
 def _code(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
