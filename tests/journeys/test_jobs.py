@@ -18,16 +18,7 @@ LONG = [*QUICK[1:], "trainer.max_epochs=4000", "callbacks.model_checkpoint.every
 MONITOR = ["callbacks=[default,early_stopping]", "callbacks.early_stopping.monitor=no_such_metric"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _a_cache_of_its_own(tmp_path_factory):
-    """Keep index and answers out of the cache of whoever runs the tests."""
-    before = ENVIRONMENT.get("XDG_CACHE_HOME")
-    ENVIRONMENT["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    if before is None:
-        del ENVIRONMENT["XDG_CACHE_HOME"]
-    else:
-        ENVIRONMENT["XDG_CACHE_HOME"] = before
+pytestmark = pytest.mark.usefixtures("a_cache_of_its_own")
 
 
 @pytest.fixture

@@ -15,16 +15,7 @@ from tests.journeys.command import ENVIRONMENT, leyden, start, wait_until
 QUICK = ["train", "trainer.max_epochs=2", "logger=csv", "callbacks.model_summary=null"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _a_cache_of_its_own(tmp_path_factory):
-    """Keep the index out of the cache of whoever runs the tests."""
-    before = ENVIRONMENT.get("XDG_CACHE_HOME")
-    ENVIRONMENT["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    if before is None:
-        del ENVIRONMENT["XDG_CACHE_HOME"]
-    else:
-        ENVIRONMENT["XDG_CACHE_HOME"] = before
+pytestmark = pytest.mark.usefixtures("a_cache_of_its_own")
 
 
 @pytest.fixture(scope="module")

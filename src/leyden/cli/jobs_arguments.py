@@ -7,7 +7,6 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
-from leyden.errors import ConfigurationError
 from leyden.launch.jobs.questions import Questions
 from leyden.runs.listing import default_root
 
@@ -39,19 +38,6 @@ def parse(made: ArgumentParser, argv: Sequence[str]) -> Namespace:
     found = made.parse_intermixed_args(list(argv))
     found.root = found.root or default_root()
     return found
-
-
-def agreed(question: str, yes: bool) -> bool:
-    """Ask a person, unless *yes* was said beforehand.
-
-    Raises:
-        ConfigurationError: If nobody is there to answer.
-    """
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise ConfigurationError(f"{question} Nobody is there to answer. Say --yes to go ahead. Nothing was done.")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def complain(questions: Questions) -> None:

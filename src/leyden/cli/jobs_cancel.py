@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from leyden.cli.asking import agreed
 from leyden.cli.columns import render
-from leyden.cli.jobs_arguments import agreed, complain, parse, parser, several
+from leyden.cli.jobs_arguments import complain, parse, parser, several
 from leyden.config.project import shown
 from leyden.errors import ConfigurationError
 from leyden.launch.jobs.cancelling import cancel, cancellable

@@ -8,9 +8,9 @@ from leyden.cli.columns import render
 from leyden.cli.jobs_arguments import complain, parse, parser
 from leyden.cli.trusting import add_trust
 from leyden.errors import ConfigurationError
-from leyden.launch.jobs.listing import jobs_in, named_in
+from leyden.launch.jobs.listing import Outcome, jobs_in, named_in
 from leyden.launch.jobs.questions import Questions
-from leyden.launch.jobs.retrying import Retried, refusal, retry
+from leyden.launch.jobs.retrying import refusal, retry
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,12 +40,12 @@ def main(argv: Sequence[str]) -> int:
     reasons = {job.path: refusal(job, job.path in named, *flags) for job in jobs}
     wanted = [job for job in jobs if reasons[job.path] is None]
     done = retry(wanted[::-1], arguments.here, arguments.trust, arguments.detach)  # the oldest first
-    kept = [Retried(job, f"not started: {reason}") for job in jobs if (reason := reasons[job.path]) is not None]
+    kept = [Outcome(job, f"not started: {reason}") for job in jobs if (reason := reasons[job.path]) is not None]
     _show(done, kept)
     return int(any(each.failed for each in done))
 
 
-def _show(done: Sequence[Retried], kept: Sequence[Retried]) -> None:
+def _show(done: Sequence[Outcome], kept: Sequence[Outcome]) -> None:
     finished = sum(each.job.state == "finished" for each in kept)
     told = [*done, *(each for each in kept if each.job.state != "finished")]
     if told:

@@ -7,12 +7,15 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from leyden.cli.asking import agreed
 from leyden.cli.runs_arguments import parse, parser, selected
 from leyden.config.project import shown
 from leyden.errors import ConfigurationError
 from leyden.runs.keeping import empty, refusal, remove, size, trashed
 from leyden.runs.listing import find
 from leyden.runs.query import condition
+
+UNDONE = "Nothing was removed."
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     for path in paths:
         print(shown(path))
-    if not arguments.yes and not _agreed(f"Move {_count(len(paths))} to the trash?"):
+    if not agreed(f"Move {_count(len(paths))} to the trash?", arguments.yes, UNDONE):
         return 1
     for path in paths:
         target = remove(path, arguments.root)
@@ -69,22 +72,11 @@ def _empty(root: Path, yes: bool) -> int:
         return 0
     megabytes = sum(map(size, places)) / 1e6
     question = f"Delete what was removed {len(places)} times from {shown(root)}, {megabytes:.1f} MB, for good?"
-    if not yes and not _agreed(question):
+    if not agreed(question, yes, UNDONE):
         return 1
     empty(root)
     print(f"deleted {megabytes:.1f} MB")
     return 0
-
-
-def _agreed(question: str) -> bool:
-    """Ask a person.
-
-    Raises:
-        ConfigurationError: If nobody is there to answer.
-    """
-    if not sys.stdin.isatty():
-        raise ConfigurationError(f"{question} Nobody is there to answer. Say --yes to go ahead. Nothing was removed.")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _count(number: int) -> str:

@@ -17,13 +17,12 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from leyden import atomic
 from leyden.errors import RunError
 from leyden.launch import slurm_queries
-from leyden.launch.jobs.listing import Job
+from leyden.launch.jobs.listing import Job, Outcome
 from leyden.launch.jobs.records import LOCAL, Files, read
 from leyden.launch.jobs.standing import CANCELLED
 from leyden.runs.directory import RunDirectory, now
@@ -32,21 +31,6 @@ from leyden.runs.reading import document
 
 _GONE_WITHIN = 10.0  # seconds after SIGKILL
 _BEGINS_WITHIN = 60.0  # seconds after a process was started
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one job.
-
-    Args:
-        job: As it stood before.
-        did: What was done, or why nothing was.
-        failed: It should have been ended, and could not.
-    """
-
-    job: Job
-    did: str
-    failed: bool = False
 
 
 def cancellable(job: Job) -> bool:

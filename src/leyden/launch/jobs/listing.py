@@ -90,6 +90,21 @@ class Job:
         }
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job that was to be ended, or started again.
+
+    Args:
+        job: As it stood before.
+        did: What was done, or why nothing was.
+        failed: It should have been done, and was not.
+    """
+
+    job: Job
+    did: str
+    failed: bool = False
+
+
 def jobs_in(
     places: Sequence[str], root: Path, questions: Questions, lately: float | None = LATELY, cache: Path | None = None
 ) -> list[Job]:

@@ -13,32 +13,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from leyden.config.project import shown
 from leyden.errors import LeydenError
 from leyden.launch.jobs.launchers import again
-from leyden.launch.jobs.listing import Job
+from leyden.launch.jobs.listing import Job, Outcome
 from leyden.launch.jobs.records import Record, read
 from leyden.launch.jobs.standing import by_files
 from leyden.runs.directory import RunDirectory
 
 UNDER_WAY = ("running", "silent")
-
-
-@dataclass(frozen=True)
-class Retried:
-    """What became of one job.
-
-    Args:
-        job: As it stood before.
-        did: What was done, or why nothing was.
-        failed: It should have been started, and was not.
-    """
-
-    job: Job
-    did: str
-    failed: bool = False
 
 
 def refusal(job: Job, named: bool, failed: bool = False, unfinished: bool = False, answered: bool = True) -> str | None:
@@ -66,7 +50,7 @@ def refusal(job: Job, named: bool, failed: bool = False, unfinished: bool = Fals
     return "nobody has begun it: name it, or say --all-unfinished"
 
 
-def retry(jobs: Sequence[Job], here: bool = False, trusted: Sequence[str] = (), detach: bool = False) -> list[Retried]:
+def retry(jobs: Sequence[Job], here: bool = False, trusted: Sequence[str] = (), detach: bool = False) -> list[Outcome]:
     """Start *jobs* again.
 
     Args:
@@ -89,7 +73,7 @@ def _together(jobs: Iterable[Job]) -> list[list[Job]]:
     return list(groups.values())
 
 
-def _start(group: Sequence[Job], here: bool, trusted: Sequence[str], detach: bool) -> list[Retried]:
+def _start(group: Sequence[Job], here: bool, trusted: Sequence[str], detach: bool) -> list[Outcome]:
     before: Record = group[0].files.record
     try:
         launcher = again(before, trusted, detach)
@@ -97,27 +81,27 @@ def _start(group: Sequence[Job], here: bool, trusted: Sequence[str], detach: boo
             return [_by_itself(job, here, trusted) for job in group]
         code = launcher.start([RunDirectory(job.path) for job in group])
     except LeydenError as error:
-        return [Retried(job, str(error), failed=True) for job in group]
+        return [Outcome(job, str(error), failed=True) for job in group]
     return [_started(job, code) for job in group]
 
 
-def _started(job: Job, code: int) -> Retried:
+def _started(job: Job, code: int) -> Outcome:
     """Tell what came of a job that its launcher was given: its new id, and its end where the launcher waited for it."""
     after = read(job.path)
     if after.record.id == job.files.record.id and code != 0:
-        return Retried(job, f"not started: its launcher ended with exit code {code}", failed=True)
+        return Outcome(job, f"not started: its launcher ended with exit code {code}", failed=True)
     state = by_files(after, time.time()).state  # an end that was before it was started again does not count
     ended = f": {state}" if state in ("finished", "failed", "interrupted", "dead") else ""
     failed = bool(ended) and state != "finished"
-    return Retried(job, f"{after.record.launcher} job {after.record.id}{ended}", failed)
+    return Outcome(job, f"{after.record.launcher} job {after.record.id}{ended}", failed)
 
 
-def _by_itself(job: Job, here: bool, trusted: Sequence[str]) -> Retried:
+def _by_itself(job: Job, here: bool, trusted: Sequence[str]) -> Outcome:
     """Execute a run in a process of its own and wait for it, or say how that is done."""
     if not here:
-        return Retried(
+        return Outcome(
             job, f"not started, no launcher is known: leyden run {shown(job.path)}  (or --here)", failed=True
         )
     trust = [word for each in trusted for word in ("--trust", each)]
     code = subprocess.run([sys.executable, "-m", "leyden.run", str(job.path), *trust], check=False).returncode
-    return Retried(job, "finished here" if code == 0 else f"ended here with exit code {code}", code != 0)
+    return Outcome(job, "finished here" if code == 0 else f"ended here with exit code {code}", code != 0)

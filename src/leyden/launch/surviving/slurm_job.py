@@ -21,6 +21,7 @@ from datetime import datetime
 from typing import Literal
 
 from leyden.launch.slurm_queries import details, said
+from leyden.runs import attempts
 
 Event = Literal["time limit", "preempted", "asked to make room", "requeued", "cancelled", "unknown"]
 ANNOUNCED = (signal.SIGUSR1, signal.SIGUSR2)
@@ -50,9 +51,8 @@ class SlurmJob:
         number = os.environ.get("SLURM_JOB_ID", "")
         if not number.isdigit():
             return None
-        array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
         restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
-        return cls(number, f"{array}_{index}" if array and index else number, int(restarts or 0))
+        return cls(number, attempts.job() or number, int(restarts or 0))
 
     def ends(self) -> float | None:
         """Return when its time limit is up, in seconds since 1970; None if there is none, or nobody knows."""
