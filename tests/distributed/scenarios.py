@@ -286,6 +286,16 @@ def synchronised() -> dict[str, Any]:
     return {}
 
 
+def left_at_once():
+    """A process that ends right after an operation, and holds the group until then."""
+    opened = trainer().strategy
+    opened.open()
+    left_at_once.held = torch.distributed.group.WORLD  # as a module holds the device mesh that it was divided on
+    for _ in range(20):
+        opened.all_gather(torch.ones(1000))
+    return {}
+
+
 SCENARIOS = {
     each.__name__: each
     for each in (
@@ -301,6 +311,7 @@ SCENARIOS = {
         talk,
         clock,
         synchronised,
+        left_at_once,
     )
 }
 

@@ -9,6 +9,7 @@ Decisions (which checkpoint, whether to stop) travel between CPUs, so that no ra
 from __future__ import annotations
 
 import atexit
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -29,6 +30,7 @@ from leyden.warnings import warn_once
 
 _OPS = {"mean": dist.ReduceOp.SUM, "avg": dist.ReduceOp.SUM, "sum": dist.ReduceOp.SUM, "min": dist.ReduceOp.MIN,
         "max": dist.ReduceOp.MAX}  # fmt: skip
+_LETTING_GO = 0.05  # seconds; what it takes is microseconds
 DEFAULT_TIMEOUT = timedelta(minutes=30)
 
 
@@ -233,6 +235,13 @@ def _waiting_time(timeout: timedelta | float | None) -> timedelta:
 
 
 def _close() -> None:
-    """Leave the group before the interpreter ends: some backends complain otherwise."""
+    """Leave the group before the interpreter ends: some backends complain otherwise.
+
+    A thread of gloo lets go of the tensors of its last operation after the ranks have got their results, and needs
+    the interpreter's lock for it. One that waits for the lock while the interpreter ends takes the process down with
+    an abort. Where something still holds the group, a device mesh for instance, nothing joins these threads, so the
+    lock is theirs for a moment here.
+    """
     if dist.is_initialized():
         dist.destroy_process_group()
+        time.sleep(_LETTING_GO)
