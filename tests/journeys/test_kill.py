@@ -93,9 +93,11 @@ def test_interrupted_it_saves_says_how_to_resume_and_exits_with_the_code_of_the_
     run = only_run(tmp_path)
     said = (tmp_path / "err.txt").read_text()
     status = json.loads((run / "status.json").read_text())
+    saved = torch.load(run / "checkpoints" / "interrupted.ckpt", weights_only=True)
     leyden(tmp_path, "run", str(run))
 
     assert process.returncode == code
+    assert status["step"] == saved["global_step"]
     assert f"leyden run runs/digits_mlp/{run.name}" in said
     assert status["status"] == "interrupted"
     assert signum.name in status["error"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from leyden.callback import Callback
@@ -28,11 +29,13 @@ class Heartbeat(Callback):
         self.directory = directory
         self.interval = interval
         self._next = 0.0
+        self._trains = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the run begins, which is not always at 0."""
         log.info("training starts at epoch %d, step %d", trainer.current_epoch, trainer.global_step)
         self.directory.update(from_step=trainer.global_step)
+        self._trains = True
         self._beat(trainer)
 
     def on_train_batch_end(
@@ -48,6 +51,12 @@ class Heartbeat(Callback):
         log.info(
             "epoch %d, step %d: %s", trainer.current_epoch, trainer.global_step, numbers or "no metrics on the bar"
         )
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Say how far it came, as the last write is a while ago."""
+        if self._trains:
+            with suppress(OSError):  # of a full disk, say: *exception* is what is to be told
+                self._beat(trainer)
 
     def _beat(self, trainer: Trainer) -> None:
         self._next = time.monotonic() + self.interval
