@@ -57,6 +57,7 @@ def test_torchrun_of_a_directory_and_of_the_command_give_the_same_bits(project, 
     assert (whole / "metrics.csv").read_text() == (project / "composed" / "metrics.csv").read_text()
     assert len(set((project / "composed.txt").read_text().split())) == 1
     assert said.count("results") == 1
+    assert status(project / "given")["ranks"] == 2
 
 
 def test_one_process_with_batches_as_large_makes_the_same_updates(project, whole):

@@ -72,6 +72,14 @@ def test_a_job_tells_programs_how_it_stands(root):
     assert json.loads(json.dumps(job.row()))["path"] == str(root / "a" / "0")
 
 
+def test_what_was_handed_to_no_launcher_and_has_several_ranks_says_so(root):
+    file = root / "a" / "0" / "status.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "ranks": 2}))
+    (job,) = jobs_in([str(file.parent)], root, Questions(cache=root / "c"), None, root / "c")
+
+    assert job.row()["launcher"] == "ranks"
+
+
 def test_a_reason_is_one_line(root):
     (job,) = jobs_in([str(root / "a" / "1")], root, Questions(cache=root / "c"), None, root / "c")
 

@@ -1,6 +1,6 @@
 """job.json in a run directory: which job of which launcher the run was given to.
 
-    {"launcher": "slurm" | "local" | "ranks", "id": "1234_5", "batch": <folder of the submission>,
+    {"launcher": "slurm" | "local", "id": "1234_5", "batch": <folder of the submission>,
      "submitted": <UTC>, "log": <what the job prints>, "nodes": 1, "ranks": 1,
      "restarts": 10, "stalled_restarts": 2}
 
@@ -25,7 +25,7 @@ class JobRecord:
     """Which job of which launcher a run was given to.
 
     Args:
-        launcher: ``slurm``, ``local`` or ``ranks``.
+        launcher: ``slurm`` or ``local``.
         id: Of SLURM: of the job, or of the array, ``_`` and the task. Of the local queue: its process, ``_``
             and the number of the run.
         batch: Absolute path of the folder of the submission, or of the queue.

@@ -119,6 +119,7 @@ def execute(
             directory.update(
                 status="running", attempts=begun["number"], started=now(), pid=os.getpid(), host=socket.gethostname(),
                 resumed_from=checkpoint, error=None, ended=None, reason=None, job=attempts.job(), from_step=None,
+                ranks=strategy.world_size,
             )  # fmt: skip
         log.info("attempt %d%s", begun["number"], f", from {checkpoint}" if checkpoint is not None else "")
         with _recorded(directory, experiment.trainer, stopped):

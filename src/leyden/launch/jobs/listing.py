@@ -76,7 +76,7 @@ class Job:
         record, status = self.files.record, self.files.status
         return {
             "run": self.name,
-            "launcher": record.launcher,
+            "launcher": self.files.launcher,
             "job": record.id,
             "state": self.state,
             "epoch": status.get("epoch"),

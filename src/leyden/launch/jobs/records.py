@@ -29,7 +29,7 @@ class Record:
     """Who executes a run: what its job.json says.
 
     Args:
-        launcher: ``slurm``, ``local``, ``ranks``; empty if no launcher has it.
+        launcher: ``slurm`` or ``local``; empty if no launcher has it.
         id: Of its job there; empty if it has none.
         batch: Folder of everything that was started together.
         submitted: When it was handed over, in seconds since 1970.
@@ -89,6 +89,12 @@ class Files:
     status: dict[str, Any]
     record: Record = field(default_factory=Record)
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def launcher(self) -> str:
+        """What starts its processes: a launcher, or ``ranks`` if it was handed to none and has several; or nothing."""
+        number = self.status.get("ranks")
+        return self.record.launcher or (RANKS if isinstance(number, int) and number > 1 else "")
 
     @property
     def cancelled(self) -> bool:
