@@ -79,10 +79,14 @@ def _device_indices(devices: Any, kind: str) -> list[int]:
     listed = isinstance(devices, (list, tuple)) and 0 < len(devices) == len(set(devices))
     if listed and all(type(each) is int and each in range(found) for each in devices):
         return list(devices)
-    there = "any number of processes" if kind == "cpu" else f"{found} of type {kind}, counted from 0"
+    if kind == "cpu":
+        raise ConfigurationError(
+            f"Trainer(devices={given!r}) on CPUs: expected 'auto' or -1 for one process, or how many processes to "
+            "train with, 1 or more."
+        )
     raise ConfigurationError(
-        f"Trainer(devices={given!r}): there are {there}. Expected 'auto', -1 for all, a number of them, or a list of "
-        "indices."
+        f"Trainer(devices={given!r}): there are {found} of type {kind}, counted from 0. Expected 'auto', -1 for all, a "
+        "number of them, or a list of indices."
     )
 
 

@@ -64,17 +64,21 @@ def of_this_rank(trainer: Trainer, place: dict[str, Any], path: str) -> dict[str
         "metrics": _metrics([each["metrics"] for each in mine], everyone[0]["metrics"]),
     }
     log.info(
-        "%s was saved by %d ranks and goes on with %d: %d micro-batches make an update, so that it sees as many "
-        "samples as before.", path, then, now, trainer.accumulate_grad_batches,
+        "%s was saved by %s and goes on with %d: %d micro-batches make an update, so that it sees as many "
+        "samples as before.", path, _ranks(then), now, trainer.accumulate_grad_batches,
     )  # fmt: skip
     return found
+
+
+def _ranks(number: int) -> str:
+    return "1 rank" if number == 1 else f"{number} ranks"
 
 
 def _windows(size: int, then: int, now: int, path: str) -> int:
     if size * then % now:
         raise CheckpointError(
-            f"{path} was saved by {then} ranks that made an update of {size} micro-batches each; {now} ranks cannot "
-            f"make updates of as many samples. Go on with a number of ranks that divides {size * then}."
+            f"{path} was saved by {_ranks(then)} that made an update of {size} micro-batches each; {_ranks(now)} "
+            f"cannot make updates of as many samples. Go on with a number of ranks that divides {size * then}."
         )
     return size * then // now
 
@@ -82,8 +86,9 @@ def _windows(size: int, then: int, now: int, path: str) -> int:
 def _progress(progress: dict[str, Any], then: int, now: int, path: str) -> dict[str, Any]:
     if not progress["last"] and any(progress[name] * then % now for name in _COUNTED):
         raise CheckpointError(
-            f"{path} was saved by {then} ranks after {progress['batch']} batches of an epoch, which is no whole number "
-            f"of batches of {now} ranks. Go on with {then} ranks, or from a checkpoint of the end of an epoch."
+            f"{path} was saved by {_ranks(then)} after {progress['batch']} batches of an epoch, which is no whole "
+            f"number of batches of {_ranks(now)}. Go on with {_ranks(then)}, or from a checkpoint of the end of an "
+            "epoch."
         )
     return {**progress, **{name: -(-progress[name] * then // now) for name in _COUNTED}}
 
