@@ -7,9 +7,12 @@ UCI), pixel values 0 to 16. Nothing is downloaded, so the default job runs anywh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from leyden.datasets.checks import check_count, check_fractions
@@ -53,12 +56,24 @@ class Digits(SplitData):
 
     def build(self, names: Sequence[str]) -> dict[str, Dataset[Any]]:
         """Scale the pixels to [0, 1] and take the splits called *names*."""
-        from sklearn.datasets import load_digits
-
-        pixels, labels = load_digits(return_X_y=True)
-        images = torch.as_tensor(pixels, dtype=torch.float32) / 16.0
-        whole = InMemory(
-            images if self.flatten else images.reshape(-1, 1, 8, 8), torch.as_tensor(labels, dtype=torch.int64)
-        )
+        pixels, labels = _pixels_and_labels()
+        images = pixels.to(torch.float32) / 16.0
+        whole = InMemory(images if self.flatten else images.reshape(-1, 1, 8, 8), labels)
         parts = split_indices(len(whole), self.split_seed, self.val_fraction, self.test_fraction)
         return {name: whole.take(parts[name]) for name in names}
+
+
+def _pixels_and_labels() -> tuple[Tensor, Tensor]:
+    """Read what `sklearn.datasets.load_digits` reads; importing that, and scipy with it, takes a second."""
+    import numpy
+
+    found = find_spec("sklearn")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(
+            "Digits are read from a file of scikit-learn: pip install scikit-learn", name="sklearn"
+        )
+    table = numpy.loadtxt(
+        Path(found.origin).with_name("datasets") / "data" / "digits.csv.gz", numpy.int64, delimiter=","
+    )
+    rows = torch.from_numpy(table)
+    return rows[:, :-1], rows[:, -1].clone()
