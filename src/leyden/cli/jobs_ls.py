@@ -52,7 +52,7 @@ def _show(arguments: Namespace, states: set[str], launchers: set[str]) -> None:
     jobs = [
         job
         for job in found
-        if (not states or job.state in states) and (not launchers or (job.files.record.launcher or "none") in launchers)
+        if (not states or job.state in states) and (not launchers or (job.files.launcher or "none") in launchers)
     ]
     lines = [json.dumps([job.row() for job in jobs], indent=2)] if arguments.json else table(jobs)
     if arguments.watch is not None and on_terminal():
