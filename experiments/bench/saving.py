@@ -1,18 +1,22 @@
 """Who writes a checkpoint how fast: 200 MB of weights, no optimizer state.
 
 python -m experiments.bench.saving 'leyden' INBOX OUTBOX
+python -m experiments.bench.saving stalls                   how long training waits, at once and beside training
 """
 
 from __future__ import annotations
 
 import os
+import statistics
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from experiments.bench.gate import Gate
 
@@ -58,6 +62,36 @@ def with_trainer(gate: Gate, library: str) -> None:
     trainer.fit(Net(), [torch.zeros(1)])
 
 
+def stalls(rounds: int = 15) -> None:
+    """Print how long training waits for a save in Leyden: written at once, and while training goes on."""
+    import leyden
+
+    for plugin in (None, "async_checkpoint_io"):
+        waits: list[float] = []
+
+        class Net(leyden.LightningModule):
+            def __init__(self, waits: list[float]) -> None:
+                super().__init__()
+                self.weights, self.waits = _weights(), waits
+
+            def training_step(self, batch: Any, batch_idx: int) -> Any:
+                self.trainer.finish_saving()  # a step is as long as it takes to write
+                began = time.perf_counter()
+                self.trainer.save_checkpoint("weights.ckpt")
+                self.waits.append(time.perf_counter() - began)
+
+            def configure_optimizers(self) -> Any:
+                return torch.optim.SGD(self.parameters(), lr=0.1)
+
+        trainer = leyden.Trainer(
+            accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, plugins=plugin,
+        )  # fmt: skip
+        trainer.fit(Net(waits), DataLoader(torch.zeros(rounds)))
+        low, middle, high = (1000 * each for each in statistics.quantiles(waits, n=4))
+        print(f"{plugin or 'at once':<20} waits {middle:.0f} ms ({low:.0f}-{high:.0f}) of {rounds} saves")
+
+
 def main(way: str, inbox: str, outbox: str) -> None:
     """Save once a turn, until told to leave."""
     torch.set_num_threads(1)
@@ -68,4 +102,4 @@ def main(way: str, inbox: str, outbox: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    stalls() if sys.argv[1:] == ["stalls"] else main(*sys.argv[1:])

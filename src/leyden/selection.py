@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,7 +15,11 @@ from leyden.precision import Precision
 from leyden.profiler import Profiler
 from leyden.strategy import Strategy
 
+if TYPE_CHECKING:
+    from leyden.plugins import AsyncCheckpointIO
+
 _ANY_GPU = ("gpu",)
+_ASYNC = "async_checkpoint_io"
 
 
 def choose_strategy(strategy: Any, accelerator: Any, devices: Any, num_nodes: int) -> Strategy:
@@ -144,22 +148,29 @@ def choose_callbacks(given: Any, checkpointing: bool | None, bar: bool | None, s
     return callbacks
 
 
-def choose_precision_plugin(plugins: Any, precision: Any) -> Any:
-    """Return the precision among *plugins*, or *precision* where there is none.
+def choose_plugins(plugins: Any, precision: Any) -> tuple[Any, AsyncCheckpointIO | None]:
+    """Return the precision among *plugins*, or *precision* where there is none, and what writes checkpoints.
 
     Raises:
-        ConfigurationError: If there is anything else among them, or two precisions are given.
+        ConfigurationError: If there is anything else among them, or two of a kind are given.
     """
+    from leyden.plugins import AsyncCheckpointIO
+
     given = [] if plugins is None else list(plugins) if isinstance(plugins, (list, tuple)) else [plugins]
+    given = [AsyncCheckpointIO() if each == _ASYNC else each for each in given]
     for plugin in given:
-        if not isinstance(plugin, Precision):
+        if not isinstance(plugin, (Precision, AsyncCheckpointIO)):
             raise ConfigurationError(
                 f"Trainer(plugins=...) was given {plugin!r:.80} of type {type(plugin).__name__}. "
-                "Expected a Precision; a strategy goes to strategy=..."
+                f"Expected a Precision, an AsyncCheckpointIO or {_ASYNC!r}; a strategy goes to strategy=..."
             )
-    if len(given) + (precision is not None) > 1:
+    writers = [plugin for plugin in given if isinstance(plugin, AsyncCheckpointIO)]
+    precisions = [plugin for plugin in given if isinstance(plugin, Precision)]
+    if len(precisions) + (precision is not None) > 1:
         raise ConfigurationError("Trainer(...) was given two precisions, in plugins=... and precision=.... Pass one.")
-    return given[0] if given else precision
+    if len(writers) > 1:
+        raise ConfigurationError("Trainer(plugins=...) was given AsyncCheckpointIO twice. Pass one.")
+    return precisions[0] if precisions else precision, writers[0] if writers else None
 
 
 def choose_profiler(profiler: Any) -> Profiler:

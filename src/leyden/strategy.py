@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from leyden import atomic
+from leyden.errors import CheckpointError
 from leyden.loading import read
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Strategy(ABC):
     to_start: int = 0  # ranks that somebody has to start before a stage can run; 0 where they are running
     device_mesh: Any = None  # over which a module may be divided: torch's `DeviceMesh`
     divides: bool = False  # whether a rank has but a part of the module; it is loaded once it is divided
+    saves_together: bool = False  # whether ranks talk to each other in `save`
 
     @property
     def share(self) -> tuple[int, int]:
@@ -96,9 +98,15 @@ class Strategy(ABC):
         return read(checkpoint_path, "cpu", weights_only)
 
     def save(self, checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:
-        """Write *checkpoint*, whole or not at all; every rank calls this with its own."""
+        """Write *checkpoint*, whole or not at all; every rank calls this with its own.
+
+        Where `saves_together` is false, rank 0 may call it alone, and in a thread: see `leyden.engine.saving`.
+
+        Raises:
+            CheckpointError: If the disk does not take it.
+        """
         if self.is_global_zero:
-            atomic.write(path, lambda file: torch.save(checkpoint, file))
+            _write(checkpoint, path)
 
     def module_state(self, module: LightningModule) -> dict[str, Any]:
         """Return the weights as `save` wants them; every rank calls this."""
@@ -150,3 +158,18 @@ class Strategy(ABC):
 
     def barrier(self, name: str | None = None) -> None:
         """Wait for all ranks."""
+
+
+def _write(checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    try:
+        atomic.write(path, lambda file: torch.save(checkpoint, file))
+    except (OSError, RuntimeError) as error:
+        cause = (
+            error if isinstance(error, OSError) else error.__context__
+        )  # torch ends its file all the same, and fails
+        if not isinstance(cause, OSError):
+            raise
+        raise CheckpointError(
+            f"the checkpoint {os.fspath(path)} cannot be written: {cause}. Expected a place with room for it that this "
+            "process may write to. Make room, or save elsewhere; the earlier checkpoints are untouched."
+        ) from cause

@@ -30,7 +30,7 @@ from leyden.callback import Callback, Checkpoint
 from leyden.datamodule import LightningDataModule
 from leyden.engine import checkpoint as checkpoints
 from leyden.engine import fit as fitting
-from leyden.engine import stages
+from leyden.engine import saving, stages
 from leyden.engine.compiled import Compiler
 from leyden.engine.data import TrainLoader
 from leyden.engine.empty_init import EmptyInit
@@ -103,7 +103,8 @@ class Trainer:
         profiler: ``"simple"``, ``"advanced"``, ``"pytorch"`` or a `Profiler`.
         detect_anomaly: Find the operation that made a gradient NaN; slow.
         barebones: Switch off everything that costs, to measure.
-        plugins: A `Precision`, to be used instead of *precision*.
+        plugins: A `Precision`, to be used instead of *precision*; an `AsyncCheckpointIO`, or
+            ``"async_checkpoint_io"``, which writes checkpoints while training goes on; or a list of both.
         sync_batchnorm: Share batch statistics over ranks.
         reload_dataloaders_every_n_epochs: Ask for the loaders again every n epochs.
         default_root_dir: Where files go that nobody gave another place; default the working directory.
@@ -182,7 +183,7 @@ class Trainer:
             )
             logger = enable_checkpointing = enable_progress_bar = enable_model_summary = False
             num_sanity_val_steps = 0
-        precision = selection.choose_precision_plugin(plugins, precision)
+        precision, self.checkpoint_io = selection.choose_plugins(plugins, precision)
         self.fast_dev_run: int = options.dry_run("fast_dev_run", fast_dev_run)
         self.max_time = options.duration(max_time)
         self.max_steps: int = options.whole("max_steps", max_steps, -1, special=", or -1 for no limit")
@@ -244,7 +245,7 @@ class Trainer:
         self.sample_seed: int | None = None  # given one, batches depend on it and the epoch: leyden.engine.seeded
         self.row_listener: Callable[[dict[str, float], int], None] | None = None  # hears what the loggers are sent
         self.predictions: list[Any] | None = None
-        self.slowest_save = 0.0  # seconds
+        self._slowest_save = 0.0
         self.fit_loop = FitLoop(self)
         self.predict_loop = PredictLoop()
         self.val_check_batch: float | None = math.inf
@@ -379,12 +380,16 @@ class Trainer:
     ) -> None:
         """Write everything needed to go on from here, whole or not at all.
 
+        With an `AsyncCheckpointIO`, and while there are batches to train, the file is there later; see
+        `finish_saving` and `once_saved`.
+
         Args:
             filepath: Target file.
             weights_only: Leave out the states of training.
             storage_options: Not supported.
 
         Raises:
+            CheckpointError: If it cannot be written; of one written beside training, later.
             ConfigurationError: If there is no model yet, or *storage_options* are given.
         """
         if storage_options is not None:
@@ -405,10 +410,37 @@ class Trainer:
                 )
             checkpoints.save(self, filepath, weights_only=True)
             return
+        if self.checkpoint_io is not None and self.checkpoint_io.active:
+            saving.begin(self, filepath, bool(weights_only))
+            return
         began = time.monotonic()
         checkpoints.save(self, filepath, bool(weights_only))
         self.strategy.barrier("save_checkpoint")
-        self.slowest_save = max(self.slowest_save, time.monotonic() - began)
+        self._slowest_save = max(self._slowest_save, time.monotonic() - began)
+
+    def finish_saving(self) -> None:
+        """Wait until what is being saved is on disk; every rank calls this.
+
+        Raises:
+            CheckpointError: If it could not be written.
+            RankError: On other ranks, if it could not be written.
+        """
+        saving.finish(self)
+
+    def once_saved(self, action: Callable[[], None]) -> None:
+        """Call *action* once the latest save is on disk: at once, or after the batch in which it gets there.
+
+        It is not called if that save fails. Where there are several ranks, rank 0 alone writes, and can tell.
+        """
+        if self.checkpoint_io is None:
+            action()
+        else:
+            self.checkpoint_io.then(action)
+
+    @property
+    def slowest_save(self) -> float:
+        """Seconds from asking for a checkpoint to having it on disk, the longest so far; 0 before the first."""
+        return max(self._slowest_save, self.checkpoint_io.slowest if self.checkpoint_io is not None else 0.0)
 
     def request_stop(self, signum: int) -> None:
         """Stop at the next boundary as if the signal *signum* had arrived: save, and raise `Interrupted`."""
@@ -837,6 +869,7 @@ class Trainer:
         folder = next((found for each in self.checkpoint_callbacks if (found := getattr(each, "dirpath", None))), None)
         path = Path(folder or Path(self.default_root_dir, "checkpoints"), "interrupted.ckpt")
         self.save_checkpoint(path)
+        self.finish_saving()
         return str(path)
 
     def _report(self, found: list[dict[str, Tensor]], kind: str, verbose: bool) -> list[dict[str, float]]:

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 import leyden as L
 from leyden import ranks
 from leyden.callbacks import LearningRateFinder
-from leyden.errors import Interrupted
+from leyden.errors import Interrupted, LeydenError
 from leyden.strategies import DDPStrategy
 
 FOLDER = Path(sys.argv[1])
@@ -264,6 +264,22 @@ def talk() -> dict[str, Any]:
     }
 
 
+def beside_training() -> dict[str, Any]:
+    """Checkpoints are written while training goes on, and then one that cannot be written."""
+    for name, plugin in (("once", None), ("beside", "async_checkpoint_io")):
+        L.seed_everything(3 + RANK.rank, verbose=False)
+        module = Net(4, dropout=0.3)
+        trainer(callbacks=[SaveAt(5, FOLDER / f"{name}.ckpt")], plugins=plugin).fit(module)
+    found = {"weights": weights(module), "there": (FOLDER / "beside.ckpt").is_file()}
+    (FOLDER / "file").touch()
+    failing = trainer(callbacks=[SaveAt(5, FOLDER / "file" / "it.ckpt")], plugins="async_checkpoint_io")
+    try:
+        failing.fit(Net(4))
+    except LeydenError as error:
+        found |= {"kind": type(error).__name__, "error": str(error), "steps": failing.global_step}
+    return found
+
+
 def clock() -> dict[str, Any]:
     """The clock of rank 0 decides: that of the other one is far ahead."""
 
@@ -309,6 +325,7 @@ SCENARIOS = {
         uneven,
         compressed,
         talk,
+        beside_training,
         clock,
         synchronised,
         left_at_once,

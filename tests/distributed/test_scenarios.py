@@ -114,6 +114,23 @@ def test_ranks_talk(tmp_path):
     assert first["collected"] == [0, 1]
 
 
+def test_ranks_save_beside_training_and_all_of_them_hear_of_what_fails(tmp_path):
+    first, second = run(tmp_path, 2, "beside_training")
+    once, beside = (torch.load(tmp_path / f"{name}.ckpt", weights_only=True) for name in ("once", "beside"))
+
+    assert first["weights"] == second["weights"]
+    assert first["there"]
+    assert second["there"]
+    assert {name: each.tolist() for name, each in beside["state_dict"].items()} == {
+        name: each.tolist() for name, each in once["state_dict"].items()
+    }
+    assert len(beside["leyden"]["ranks"]) == 1
+    assert beside["leyden"]["ranks"][0]["rng"]["torch"].equal(once["leyden"]["ranks"][0]["rng"]["torch"])
+    assert (first["kind"], second["kind"]) == ("CheckpointError", "RankError")
+    assert second["error"] == f"rank 0 has failed: CheckpointError: {first['error']}"
+    assert first["steps"] == second["steps"] == 48  # nothing was saved after the failure: it is told at the end
+
+
 def test_the_clock_of_rank_0_decides(tmp_path):
     assert [each["steps"] for each in run(tmp_path, 2, "clock")] == [24, 24]
 

@@ -17,6 +17,7 @@ RUN = [
     "model.dropout=0.2",
     "logger=csv",
 ]
+BESIDE = [*RUN, "trainer.plugins=async_checkpoint_io"]
 BATCHES = 12 * 20
 
 
@@ -58,8 +59,9 @@ def test_killed_in_the_middle_of_an_epoch(step, whole, tmp_path):
     assert_same_outcome(run, whole)
 
 
-def test_killed_while_a_checkpoint_is_being_written(whole, tmp_path):
-    process = start(tmp_path, *RUN)
+@pytest.mark.parametrize("words", [RUN, BESIDE], ids=["at once", "beside training"])
+def test_killed_while_a_checkpoint_is_being_written(words, whole, tmp_path):
+    process = start(tmp_path, *words)
 
     wait_until(lambda: max(saved_steps(tmp_path), default=0) >= 24, process)
     wait_until(lambda: list(tmp_path.glob("runs/*/*/checkpoints/.*.tmp")), process)
@@ -102,6 +104,25 @@ def test_interrupted_it_saves_says_how_to_resume_and_exits_with_the_code_of_the_
     assert status["status"] == "interrupted"
     assert signum.name in status["error"]
     assert not (run / "checkpoints" / "interrupted.ckpt").exists()
+    assert_same_outcome(run, whole)
+
+
+def test_asked_to_stop_while_a_checkpoint_is_written_beside_training(whole, tmp_path):
+    process = start(tmp_path, *BESIDE)
+
+    wait_until(lambda: max(saved_steps(tmp_path), default=0) >= 24, process)
+    wait_until(lambda: list(tmp_path.glob("runs/*/*/checkpoints/.*.tmp")), process)
+    process.terminate()
+    process.wait(timeout=60)
+    run = only_run(tmp_path)
+    left = sorted(path.name for path in (run / "checkpoints").iterdir())
+    status = json.loads((run / "status.json").read_text())
+    leyden(tmp_path, "run", str(run))
+
+    assert process.returncode == 143
+    assert len(left) == 3  # the newest, last.ckpt, and interrupted.ckpt; nothing is half written
+    assert "interrupted.ckpt" in left
+    assert status["status"] == "interrupted"
     assert_same_outcome(run, whole)
 
 

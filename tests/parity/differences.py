@@ -305,6 +305,11 @@ DIFFERENCES = {
         leyden="it refuses them with a ConfigurationError",
         reason="what a user did wrong is one kind of error everywhere",
     ),
+    "files_in_flight": Difference(
+        lightning="with AsyncCheckpointIO a logger hears of a file, and the one before is deleted, while it is written",
+        leyden="both wait until it is on disk",
+        reason="there is always a file to go on from, and one to upload",
+    ),
     "options_of_the_environment": Difference(
         lightning="PL_TRAINER_MAX_EPOCHS and its like in the environment are options of every Trainer",
         leyden="they are obeyed under `leyden lightning`, and not by programs that import leyden",
@@ -349,8 +354,8 @@ REFUSED = {
     ),
     "profilers": Refusal(written='`profiler="xla"`, `XLAProfiler`', instead="`simple`, `advanced`, `pytorch`"),
     "plugins": Refusal(
-        written="`CheckpointIO`, `AsyncCheckpointIO`, cluster environments in `plugins=`",
-        instead="nothing: checkpoints are written whole or not at all, by one process",
+        written="a `CheckpointIO` of your own, cluster environments in `plugins=`",
+        instead="nothing: checkpoints are written whole or not at all, by one process; or `AsyncCheckpointIO()`",
     ),
     "storage_options": Refusal(
         written="`save_checkpoint(path, storage_options=...)`", instead="a logger's `after_save_checkpoint` uploads"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import threading
 import warnings
 
 import lightning.pytorch.tuner
@@ -11,12 +13,14 @@ import observed_ranks
 import pytest
 import torch
 from differences import COMMAND, DIFFERENCES, PAGE, filled, tables
+from lightning.pytorch.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from observing import OBSERVED, fitted, observed
 from torch.utils.data import DataLoader
 from twins import LEYDEN, LIGHTNING, loader, quiet, recorder, regression, rows_of, silence
 
 import leyden.combined_loader
+import leyden.plugins
 import leyden.tuner
 
 assert observed_callbacks  # importing it adds to the list
@@ -415,6 +419,25 @@ def _(library, tmp_path):
 @observed("several_loaders_in_a_search", theirs="refused", ours=(16, [16, 32]))
 def _(library, tmp_path):
     return size_found(library, tmp_path, 20, loaders=2, init_val=16, method="test")
+
+
+@observed("files_in_flight", theirs=[False], ours=[True])
+def _(library, tmp_path):
+    heard, held = [], threading.Event()
+
+    class Hears(type(rows_of(library))):
+        def after_save_checkpoint(self, checkpoint_callback):
+            heard.append(os.path.exists(checkpoint_callback.best_model_path))
+            held.set()
+
+    class Held(TorchCheckpointIO):
+        def save_checkpoint(self, *args, **kwargs):
+            held.wait(60)
+            super().save_checkpoint(*args, **kwargs)
+
+    plugin = leyden.plugins.AsyncCheckpointIO() if library is LEYDEN else AsyncCheckpointIO(Held())
+    fitted(library, tmp_path, regression(library), logger=Hears(), enable_checkpointing=True, plugins=[plugin])
+    return heard
 
 
 @pytest.mark.parametrize("name", DIFFERENCES)

@@ -51,7 +51,7 @@ def fitted(tmp_path):
 
 STRATEGIES = "deepspeed deepspeed_stage_2 deepspeed_stage_3_offload xla"
 LOGGERS = "comet.CometLogger litlogger.LitLogger neptune.NeptuneLogger"
-IO = "plugins.io.TorchCheckpointIO plugins.io.async_plugin.AsyncCheckpointIO plugins.environments.SLURMEnvironment"
+IO = "plugins.io.CheckpointIO plugins.io.TorchCheckpointIO plugins.environments.SLURMEnvironment"
 OLD = "training_epoch_end validation_epoch_end test_epoch_end on_epoch_end on_batch_end".split()
 
 ATTEMPTS = {

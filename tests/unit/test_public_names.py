@@ -35,6 +35,7 @@ PACKAGES = (
     "leyden.datasets",
     "leyden.loggers",
     "leyden.models",
+    "leyden.plugins",
     "leyden.profilers",
     "leyden.strategies",
 )

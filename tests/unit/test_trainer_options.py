@@ -114,7 +114,7 @@ def test_a_wrong_value_is_refused_with_what_was_expected(name, value, words):
         (
             "plugins",
             "ddp",
-            "Trainer(plugins=...) was given 'ddp' of type str. Expected a Precision; a strategy goes to",
+            "Trainer(plugins=...) was given 'ddp' of type str. Expected a Precision, an AsyncCheckpointIO or 'async_",
         ),
     ],
 )

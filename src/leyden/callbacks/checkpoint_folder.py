@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,7 @@ class CheckpointFolder(Checkpoint):
         return str(trainer.strategy.broadcast(name))
 
     def _write(self, trainer: Trainer, path: str) -> None:
-        """Write a checkpoint and tell the loggers; what it says about itself holds once it is written."""
+        """Write a checkpoint and, once it is there, tell the loggers; what it says of itself holds from then on."""
         before = self._last_global_step_saved, self._last_checkpoint_saved
         self._last_global_step_saved, self._last_checkpoint_saved = trainer.global_step, path
         try:
@@ -135,15 +136,23 @@ class CheckpointFolder(Checkpoint):
             raise
         if trainer.is_global_zero:
             for logger in trainer.loggers:
-                logger.after_save_checkpoint(self)
+                trainer.once_saved(partial(logger.after_save_checkpoint, self))
 
     def _link(self, trainer: Trainer, path: str, linkpath: str) -> None:
-        """Let *linkpath* point at *path*."""
+        """Let *linkpath* point at *path*, once that is there."""
         if trainer.is_global_zero:
-            files.link(path, linkpath)
+            trainer.once_saved(lambda: files.link(path, linkpath))
         trainer.strategy.barrier()
 
     def _delete(self, trainer: Trainer, path: str, *keep: str) -> None:
-        """Delete *path* if it is ours, and neither one of *keep* nor the file this run was resumed from."""
-        if path and trainer.is_global_zero and files.may_delete(path, self.dirpath or "", (*keep, trainer.ckpt_path)):
-            atomic.remove(path)
+        """Delete *path* if it is ours, and neither one of *keep* nor the file this run was resumed from.
+
+        That is done once the latest save is on disk: what *path* makes room for.
+        """
+
+        def delete() -> None:
+            if files.may_delete(path, self.dirpath or "", (*keep, trainer.ckpt_path)):
+                atomic.remove(path)
+
+        if path and trainer.is_global_zero:
+            trainer.once_saved(delete)

@@ -260,6 +260,8 @@ class ModelCheckpoint(CheckpointFolder):
             ranked: Whether the model competes for a place among the `save_top_k`.
             last: Whether ``last.ckpt`` is renewed even if the model wins no place.
         """
+        if ranked:  # a name is free, and the state for loggers to see, when the file before is there
+            trainer.finish_saving()
         metrics = self._metrics(trainer)
         path, dropped = self._admit(trainer, metrics) if ranked and self.save_top_k != 0 else ("", "")
         renew = bool(self.save_last and (path or last))

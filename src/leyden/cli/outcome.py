@@ -68,8 +68,9 @@ def _executed(directory: RunDirectory, experiment: Experiment | None, trusted: S
     except LeydenError as error:
         refused = isinstance(error, (ConfigurationError, RunError, UnsafeCheckpointError))
         report.write(error)
+        full = disk.trouble(error.__cause__, directory.path, place) if isinstance(error.__cause__, OSError) else None
         if first or not refused:  # what cannot be meant is the same on all ranks
-            print(f"{error}\nrun directory  {place}", file=sys.stderr)
+            print(full or f"{error}\nrun directory  {place}", file=sys.stderr)
         return 2 if refused else 1
     except RanksWanted:
         raise

@@ -37,7 +37,8 @@ _FETCHES = {  # modules of torchmetrics that download models, and load them
     "mifid", "multimodal", "perceptual_path_length", "rouge", "sacre_bleu", "utilities", "video",
 }  # fmt: skip
 _PACKAGES = (
-    "callbacks", "loggers", "models", "datasets", "schedulers", "profilers", "precisions", "strategies", "testing",
+    "callbacks", "loggers", "models", "datasets", "schedulers", "profilers", "precisions", "plugins", "strategies",
+    "testing",
 )  # fmt: skip
 _CLASSES = (
     "callback", "datamodule", "experiment", "logger", "module", "precision", "profiler", "strategy", "trainer",

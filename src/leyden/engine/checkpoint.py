@@ -26,6 +26,8 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from leyden import __version__, rng
@@ -49,11 +51,22 @@ def save(trainer: Trainer, path: str | os.PathLike[str], weights_only: bool = Fa
     """Write a checkpoint of *trainer* to *path*, whole or not at all.
 
     Raises:
-        CheckpointError: If a hook put something into it that loading would have to execute.
+        CheckpointError: If a hook put something into it that cannot be pickled, or there is no room for it.
     """
     checkpoint = collect(trainer, weights_only)
-    try:
+    with explained(path):
         trainer.strategy.save(checkpoint, path)
+
+
+@contextmanager
+def explained(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say of what cannot be pickled where it comes from.
+
+    Raises:
+        CheckpointError: If something within cannot be pickled.
+    """
+    try:
+        yield
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise CheckpointError(
             f"the checkpoint {os.fspath(path)} cannot be written: {error}. Something a hook put into it (state_dict, "

@@ -25,6 +25,7 @@ from leyden.engine.data import INFINITE, TrainLoader
 from leyden.engine.evaluate import evaluate
 from leyden.engine.optimization import step_schedulers
 from leyden.engine.rows import write_row
+from leyden.engine.saving import beside_training
 from leyden.engine.step import forward_step
 from leyden.engine.transfer import prefetch
 from leyden.errors import ConfigurationError, Interrupted
@@ -39,17 +40,20 @@ def fit(session: Session) -> None:
     hooks, metrics = session.hooks, session.metrics
     if not start(session):
         return
-    for _ in epochs(session):
-        step = forward_step if session.trainer.forward_only else session.step
-        for batch_idx, batch in batches(session):
-            if hooks.call("on_train_batch_start", batch, batch_idx) == -1:
-                skip_rest(session)
-                break
-            outputs = step(session, batch, batch_idx)
-            complete_batch(session, batch_idx)
-            hooks.call("on_train_batch_end", outputs, batch, batch_idx)
-            metrics.batch = None
-            after_batch(session)
+    with beside_training(session) as settle:
+        for _ in epochs(session):
+            step = forward_step if session.trainer.forward_only else session.step
+            for batch_idx, batch in batches(session):
+                if hooks.call("on_train_batch_start", batch, batch_idx) == -1:
+                    skip_rest(session)
+                    break
+                outputs = step(session, batch, batch_idx)
+                complete_batch(session, batch_idx)
+                hooks.call("on_train_batch_end", outputs, batch, batch_idx)
+                metrics.batch = None
+                after_batch(session)
+                if settle is not None:
+                    settle()
     session.progress.seconds = session.trainer._elapsed()
     hooks.call("on_train_end")
 

@@ -118,7 +118,7 @@ pytorch.overrides.distributed               -                                   
 pytorch.plugins                             -                                   CheckpointIO TorchCheckpointIO XLACheckpointIO
 pytorch.plugins.environments                -                                   ClusterEnvironment KubeflowEnvironment LightningEnvironment LSFEnvironment MPIEnvironment SLURMEnvironment TorchElasticEnvironment XLAEnvironment
 pytorch.plugins.io                          -                                   CheckpointIO TorchCheckpointIO XLACheckpointIO
-pytorch.plugins.io.async_plugin             -                                   AsyncCheckpointIO
+pytorch.plugins.io.async_plugin             leyden.plugins.io                   AsyncCheckpointIO
 pytorch.plugins.io.checkpoint_plugin        -                                   CheckpointIO
 pytorch.plugins.io.torch_plugin             -                                   TorchCheckpointIO
 pytorch.plugins.io.wrapper

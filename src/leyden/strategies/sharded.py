@@ -56,7 +56,7 @@ class Sharded(Distributed):
         timeout: timedelta | float | None = DEFAULT_TIMEOUT,
     ) -> None:
         super().__init__(process_group_backend, timeout)
-        self._folders = folders
+        self._folders = self.saves_together = folders
         self._casts_batches = False
         self._roots: list[FSDPModule] = []
         self._sync = True

@@ -1,7 +1,9 @@
 """Stop before the time limit, whether or not the cluster announces it.
 
 How long before is measured: what the slowest save and the slowest stretch between two batches have taken so far,
-with something to spare. Until something has been saved, the size of the weights and of an optimizer's states stands in.
+with something to spare. A save counts twice, until its file is on disk: one may have just begun, and be written beside
+training, when the run has to stop, and the last one waits for it. Until something has been saved, the size of the
+weights and of an optimizer's states stands in.
 """
 
 from __future__ import annotations
@@ -55,4 +57,5 @@ class Deadline(Callback):
 
     def margin(self, trainer: Trainer) -> float:
         """Return how many seconds before the end the run has to stop."""
-        return self.spare + self._stretch + 2 * (trainer.slowest_save or self._guess)
+        in_flight = trainer.checkpoint_io.elapsed if trainer.checkpoint_io is not None else 0.0
+        return self.spare + self._stretch + 2 * max(trainer.slowest_save or self._guess, in_flight)
