@@ -869,7 +869,7 @@ class Trainer:
         folder = next((found for each in self.checkpoint_callbacks if (found := getattr(each, "dirpath", None))), None)
         path = Path(folder or Path(self.default_root_dir, "checkpoints"), "interrupted.ckpt")
         self.save_checkpoint(path)
-        self.finish_saving()
+        self.finish_saving()  # on all ranks, or some would stop well where rank 0 fails
         return str(path)
 
     def _report(self, found: list[dict[str, Tensor]], kind: str, verbose: bool) -> list[dict[str, float]]:

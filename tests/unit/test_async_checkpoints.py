@@ -279,14 +279,18 @@ def test_what_depends_on_a_file_waits_for_it(tmp_path):
     def files():
         return sorted(each.name for each in (tmp_path / "saved").glob("*.ckpt"))
 
+    def until_it_is_written(trainer):
+        while trainer.checkpoint_io.elapsed:
+            time.sleep(0.001)
+
     def slow_again(trainer):
-        trainer.finish_saving()
+        assert not trainer.checkpoint_io.pending  # the next save was not needed for it
         disk.go.clear()
 
     seen = []
     saves = ModelCheckpoint(tmp_path / "saved", filename="{step}", every_n_train_steps=3, save_last="link")
     at = At(
-        _3=lambda trainer: disk.go.set(), _5=slow_again,
+        _3=lambda trainer: disk.go.set(), _4=until_it_is_written, _5=slow_again,
         _8=lambda trainer: seen.append((files(), os.readlink(tmp_path / "saved" / "last.ckpt"), list(heard))),
         _9=lambda trainer: disk.go.set(),
     )  # fmt: skip
