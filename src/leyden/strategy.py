@@ -164,9 +164,8 @@ def _write(checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:
     try:
         atomic.write(path, lambda file: torch.save(checkpoint, file))
     except (OSError, RuntimeError) as error:
-        cause = (
-            error if isinstance(error, OSError) else error.__context__
-        )  # torch ends its file all the same, and fails
+        # torch tries to end a file that has no room, and fails again
+        cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError):
             raise
         raise CheckpointError(
