@@ -1,4 +1,4 @@
-"""Tensors of which every rank holds a part: torch's `DTensor`, seen from outside.
+"""Tensors of which every rank holds a part: torch's `DTensor` and parameters of DeepSpeed's, seen from outside.
 
     whole           all parts, put together on every rank
     part            what this rank holds
@@ -24,12 +24,31 @@ def is_divided(tensor: Any) -> bool:
     return module is not None and isinstance(tensor, module.DTensor)
 
 
+def in_zero(tensor: Any) -> bool:
+    """Whether *tensor* is a parameter that DeepSpeed has divided (ZeRO, stage 3): no DTensor, and empty to look at."""
+    return "deepspeed" in sys.modules and "ds_tensor" in vars(tensor)
+
+
+def size(tensor: Tensor) -> int:
+    """Return how many elements all parts of *tensor* have."""
+    return int(vars(tensor)["ds_numel"]) if in_zero(tensor) else tensor.numel()
+
+
+def _gathered(parameter: Tensor) -> Tensor:
+    from deepspeed.runtime.zero import GatheredParameters
+
+    with GatheredParameters([parameter]):
+        return parameter.detach().clone()
+
+
 def whole(tensor: Tensor) -> Tensor:
     """Put all parts of *tensor* together; every rank that holds one calls this, in the same order.
 
     Returns:
         A plain tensor, on the device of the ranks; one that is not divided as it is.
     """
+    if in_zero(tensor):
+        return _gathered(tensor)
     if not is_divided(tensor):
         return tensor
     divided: Any = tensor

@@ -10,21 +10,23 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from leyden import atomic
 from leyden.errors import CheckpointError
 from leyden.loading import read
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.optim import Optimizer
 
     from leyden.module import LightningModule
+    from leyden.precision import Precision
+    from leyden.trainer import Trainer
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -41,6 +43,7 @@ class Strategy(ABC):
     device_mesh: Any = None  # over which a module may be divided: torch's `DeviceMesh`
     divides: bool = False  # whether a rank has but a part of the module; it is loaded once it is divided
     saves_together: bool = False  # whether ranks talk to each other in `save`
+    owns_update: bool = False  # whether it clips and updates by itself, with gradients that nobody else sees
 
     @property
     def share(self) -> tuple[int, int]:
@@ -62,6 +65,13 @@ class Strategy(ABC):
         """What the ranks share to tell each other something beside their work; None where there is one rank."""
         return None
 
+    def check(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        """Refuse a stage that cannot be run, before anything is touched; called first, on every rank."""
+
+    def precision(self, wanted: Precision) -> Precision:
+        """Return the precision to compute in, where *wanted* was asked for."""
+        return wanted
+
     def open(self) -> None:
         """Meet the other ranks; called at the beginning of every stage, on every rank."""
 
@@ -72,6 +82,9 @@ class Strategy(ABC):
     def teardown(self, module: LightningModule) -> None:
         """Bring *module* back to the CPU and free what the stage held."""
         module.cpu()
+
+    def optimize(self, module: LightningModule, optimizers: Sequence[Optimizer]) -> None:
+        """Get ready to update *module*, once its optimizers are made."""
 
     def wrap(self, step: Callable[..., Any], module: LightningModule) -> Callable[..., Any]:
         """Return the callable that runs *step* so that gradients are synchronised."""
@@ -84,6 +97,9 @@ class Strategy(ABC):
     def sync_gradients(self, enabled: bool) -> AbstractContextManager[Any]:
         """Context around forward and backward of one micro-batch; *enabled* on the last of a window."""
         return _NOTHING
+
+    backward: Callable[..., Any] = staticmethod(Tensor.backward)
+    """Differentiates a loss, its first argument; called once for each micro-batch."""
 
     def before_backward(self, loss: Tensor) -> None:
         """Get ready for a backward pass in the middle of a step: manual optimisation."""

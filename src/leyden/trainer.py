@@ -226,7 +226,7 @@ class Trainer:
             self._limit_to(self.fast_dev_run)
 
         self.strategy = selection.choose_strategy(strategy, accelerator, devices, self.num_nodes)
-        self.precision_plugin = choose_precision(precision, self.strategy.root_device)
+        self.precision_plugin = self.strategy.precision(choose_precision(precision, self.strategy.root_device))
         self.profiler = selection.choose_profiler(profiler)
         self.loggers: list[Logger] = selection.choose_loggers(logger, self.fast_dev_run)
         switches = options.switches(

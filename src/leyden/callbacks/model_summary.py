@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from leyden import divided
 from leyden.callback import Callback
 from leyden.errors import ConfigurationError
 
@@ -76,7 +77,7 @@ def total_rows(module: nn.Module) -> Iterable[tuple[str, str]]:
     """Yield the lines below the table: a value and what it means."""
     trainable = _count(parameter for parameter in module.parameters() if parameter.requires_grad)
     total = _count(module.parameters())
-    size = sum(parameter.numel() * parameter.element_size() for parameter in _initialised(module.parameters()))
+    size = sum(divided.size(parameter) * parameter.element_size() for parameter in _initialised(module.parameters()))
     yield _short(trainable), "Trainable params"
     yield _short(total - trainable), "Non-trainable params"
     yield _short(total), "Total params"
@@ -88,7 +89,7 @@ def _initialised(parameters: Iterable[nn.Parameter]) -> Iterable[nn.Parameter]:
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:
-    return sum(parameter.numel() for parameter in _initialised(parameters))
+    return sum(divided.size(parameter) for parameter in _initialised(parameters))
 
 
 def _mode(module: nn.Module) -> str:

@@ -313,7 +313,7 @@ def obey_signal(session: Session) -> None:
         Interrupted: Carries the signal and the checkpoint that was written.
     """
     signum = session.stop.asked()
-    if signum is None:
+    if signum is None or (session.progress.pending and session.strategy.owns_update):  # a window is finished first
         return
     path = session.trainer._save_on_interruption()
     raise Interrupted(signum, path)

@@ -115,8 +115,14 @@ def rehearsal(
         reload: Whether loaders are asked for again each time, and once more by the stage that goes on.
 
     Raises:
-        ConfigurationError: If loaders are to be asked for again, and were passed to the trainer instead.
+        ConfigurationError: If loaders are to be asked for again, and were passed to the trainer instead; or if the
+            strategy's updates cannot be undone.
     """
+    if trainer.strategy.owns_update:
+        raise ConfigurationError(
+            f"steps are to be tried and undone, but {type(trainer.strategy).__name__} keeps what they change to "
+            "itself. Find the learning rate or the batch size with strategy='ddp' or 'fsdp', and set it."
+        )
     session, module, metrics = trainer._running(), trainer.lightning_module, trainer._metrics
     options = {name: getattr(trainer, name) for name in _OPTIONS}
     epoch = session.loaders.epoch

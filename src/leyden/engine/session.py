@@ -403,7 +403,7 @@ def open_session(trainer: Trainer, stage: Stage, loaders: Loaders, optimization:
         schedulers=optimization.schedulers,
         frequencies=optimization.frequencies,
         forward=in_precision(trainer.precision_plugin, forward),
-        backward=module.backward if is_overridden(module, "backward", LightningModule) else Tensor.backward,
+        backward=module.backward if is_overridden(module, "backward", LightningModule) else trainer.strategy.backward,
         step=step,
     )
 

@@ -135,6 +135,7 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
     optimization = trainer._optimization = parse(module.configure_optimizers())
     if trainer.fused_optimizers:
         use_fused(optimization.optimizers)
+    trainer.strategy.optimize(module, optimization.optimizers)
     trainer._clips = is_overridden(module, "configure_gradient_clipping", LightningModule)
     session = trainer._session = open_session(trainer, stage, loaders, optimization)
     trainer._progress.should_stop = False
@@ -344,6 +345,7 @@ def _last(trainer: Trainer) -> str | None:
 def _check(trainer: Trainer, stage: Stage, module: LightningModule, loaders: Loaders) -> None:
     """Refuse a stage that lacks what it needs, before anything is touched."""
     name = type(module).__name__
+    trainer.strategy.check(trainer, module, stage)
     if stage == "fit":
         if not is_overridden(module, "training_step", LightningModule):
             raise ConfigurationError(f"{name} has no training_step, so that fit() has nothing to do. Define it.")

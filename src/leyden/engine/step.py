@@ -183,7 +183,7 @@ def finish_gradients(session: Session, optimizer: Optimizer, size: int) -> None:
     session.precision.unscale(optimizer)
     session.hooks.call("on_before_optimizer_step", optimizer)
     trainer = session.trainer
-    if trainer.gradient_clip_val is not None or trainer._clips:
+    if (trainer.gradient_clip_val is not None or trainer._clips) and not session.strategy.owns_update:
         _check_clip(session, optimizer)
         session.metrics.hook = "configure_gradient_clipping"
         session.module.configure_gradient_clipping(

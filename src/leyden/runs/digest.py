@@ -29,7 +29,7 @@ def of_weights(module: nn.Module) -> str:
         if is_lazy(named[name]):
             found.update(f"{name} not initialised\n".encode())
             continue
-        tensor = divided.whole(named[name].detach())
+        tensor = divided.whole(named[name]).detach()
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         found.update(_bytes(tensor))
     return found.hexdigest()

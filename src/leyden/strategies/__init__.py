@@ -14,13 +14,15 @@ from leyden.strategies.names import named
 from leyden.strategies.single_device import SingleDevice
 
 if TYPE_CHECKING:
+    from leyden.strategies.deepspeed import DeepSpeedStrategy
     from leyden.strategies.fsdp import FSDPStrategy
     from leyden.strategies.model_parallel import ModelParallelStrategy
 
-_HOMES = {"FSDPStrategy": "fsdp", "ModelParallelStrategy": "model_parallel"}
+_HOMES = {"DeepSpeedStrategy": "deepspeed", "FSDPStrategy": "fsdp", "ModelParallelStrategy": "model_parallel"}
 
 __all__ = [
     "DDPStrategy",
+    "DeepSpeedStrategy",
     "Distributed",
     "FSDPStrategy",
     "ModelParallelStrategy",

@@ -31,8 +31,9 @@ from torch.nn.modules.batchnorm import _NormBase
 from leyden.errors import ConfigurationError
 from leyden.module import LightningModule
 from leyden.precision import Precision
+from leyden.strategies.calling import called
 from leyden.strategies.distributed import DEFAULT_TIMEOUT
-from leyden.strategies.sharded import Sharded, called
+from leyden.strategies.sharded import Sharded
 from leyden.strategies.units import chosen, make_ready, policy_of, recomputed
 
 _RESHARDS = {"FULL_SHARD": True, "SHARD_GRAD_OP": False, "HYBRID_SHARD": True, "_HYBRID_SHARD_ZERO2": False}

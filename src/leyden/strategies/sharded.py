@@ -30,6 +30,7 @@ from leyden.errors import CheckpointError
 from leyden.loading import read
 from leyden.module import LightningModule
 from leyden.sharded import Stored
+from leyden.strategies.calling import called
 from leyden.strategies.distributed import DEFAULT_TIMEOUT, Distributed
 from leyden.strategies.waiting_gradients import load_waiting, waiting
 from leyden.tree import map_tensors
@@ -225,27 +226,6 @@ class Sharded(Distributed):
             )
 
 
-def called(module: nn.Module, action: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Return what *action* returns, run as a call of *module*: inside of it, `forward` is the module's own again."""
-    slots = vars(module)
-    own = slots.get("forward")
-
-    def once(*given: Any, **named: Any) -> Any:
-        back()
-        return action(*given, **named)
-
-    def back() -> None:
-        slots.pop("forward", None)
-        if own is not None:
-            slots["forward"] = own
-
-    slots["forward"] = once
-    try:
-        return module(*args, **kwargs)
-    finally:
-        back()
-
-
 def _read(wanted: dict[Any, tuple[Any, Any]]) -> dict[Any, Any]:
     """Return values, each divided as its counterpart is; what lies in a folder is read into the counterpart."""
     found: dict[Any, Any] = {}
@@ -285,6 +265,3 @@ def _complete(rest: dict[str, Any], scratch: Path, target: Path) -> None:
     """Write what is not divided, and give the folder its name."""
     atomic.write(scratch / sharded.META, lambda file: torch.save(rest, file))
     atomic.put(scratch, target)
-
-
-__all__ = ["Sharded", "called"]
