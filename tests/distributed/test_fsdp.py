@@ -353,11 +353,3 @@ def test_units_are_chosen_by_classes_functions_and_policies(policy, count):
 @pytest.mark.parametrize("name", ["fsdp", "fsdp2", "fsdp_cpu_offload"])
 def test_a_name_makes_the_strategy(name):
     assert isinstance(named(name), FSDPStrategy)
-
-
-@pytest.mark.parametrize("name", ["deepspeed", "deepspeed_stage_1", "deepspeed_stage_3_offload"])
-def test_deepspeed_is_refused_with_what_comes_closest(name):
-    with pytest.raises(
-        L.ConfigurationError, match=r"not supported by this version[\s\S]*What comes closest is .*(fsdp|FSDP)"
-    ):
-        L.Trainer(strategy=name)

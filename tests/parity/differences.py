@@ -344,8 +344,8 @@ DIFFERENCES = {
 
 REFUSED = {
     "strategies": Refusal(
-        written='`strategy="deepspeed"`, `"xla"` and their variants; their classes',
-        instead='`strategy="fsdp"`, or `FSDPStrategy(sharding_strategy="SHARD_GRAD_OP")` for stages 1 and 2',
+        written='`strategy="xla"` and its variants; `"deepspeed"` and its variants without the package, or on NVMe',
+        instead='`"auto"`; `pip install "leyden[deepspeed]"`, or `strategy="fsdp"`; `"deepspeed_stage_3_offload"`',
     ),
     "accelerators": Refusal(written='`accelerator="tpu"`, `"hpu"`', instead='`accelerator="auto"`: what torch finds'),
     "precisions": Refusal(

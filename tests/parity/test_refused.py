@@ -12,7 +12,7 @@ from leyden import ConfigurationError
 from leyden.errors import LeydenError
 from leyden.lightning import names
 from leyden.lightning.absent import stand_in
-from leyden.strategies.deepspeed import DeepSpeedStrategy
+from leyden.strategies import DeepSpeedStrategy
 
 
 def options(*given):
@@ -49,7 +49,7 @@ def fitted(tmp_path):
     return trainer
 
 
-STRATEGIES = "deepspeed deepspeed_stage_2 deepspeed_stage_3_offload xla"
+STRATEGIES = "deepspeed deepspeed_stage_2 deepspeed_stage_3_offload deepspeed_stage_3_offload_nvme xla"
 LOGGERS = "comet.CometLogger litlogger.LitLogger neptune.NeptuneLogger"
 IO = "plugins.io.CheckpointIO plugins.io.TorchCheckpointIO plugins.environments.SLURMEnvironment"
 OLD = "training_epoch_end validation_epoch_end test_epoch_end on_epoch_end on_batch_end".split()
@@ -61,7 +61,7 @@ ATTEMPTS = {
             lambda tmp_path: DeepSpeedStrategy(stage=3),
             *stand_ins("pytorch.strategies.xla.XLAStrategy", "pytorch.strategies.single_xla.SingleDeviceXLAStrategy"),
         ],
-        r"What comes closest is|Known: auto|takes 'auto'",
+        r"What comes closest is|Use 'deepspeed|Known: auto|takes 'auto'",
     ),
     "accelerators": (options({"accelerator": "tpu"}, {"accelerator": "hpu"}), "Use accelerator='auto'"),
     "precisions": (

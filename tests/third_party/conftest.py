@@ -1,4 +1,4 @@
-"""These tests need packages that are built on Lightning.
+"""These tests need packages that are built on Lightning, and DeepSpeed.
 
 ``make test-third-party`` makes an environment that has them, and runs these tests in it. In any other environment
 this folder has no tests.
@@ -6,6 +6,6 @@ this folder has no tests.
 
 from importlib.util import find_spec
 
-PACKAGES = ("neuralforecast", "pytorch_forecasting", "chemprop")
+PACKAGES = ("neuralforecast", "pytorch_forecasting", "chemprop", "deepspeed")
 
 collect_ignore_glob = [] if all(map(find_spec, PACKAGES)) else ["test_*.py"]

@@ -18,7 +18,7 @@ INSTEAD = {
     "ModelPruning": "Call torch.nn.utils.prune in on_train_epoch_end of a callback.",
     "SpikeDetection": "Compare the loss with a mean of your own in on_train_batch_end of a callback.",
     "Logger": "Use WandbLogger, MLFlowLogger, TensorBoardLogger or CSVLogger, or subclass Logger.",
-    "Strategy": "Trainer(strategy=...) takes 'auto', 'ddp', 'fsdp', or a strategy of leyden.strategies.",
+    "Strategy": "Trainer(strategy=...) takes 'auto', 'ddp', 'fsdp', 'deepspeed', or a strategy of leyden.strategies.",
     "CheckpointIO": "Leave it out: checkpoints are files; upload them in a logger's after_save_checkpoint.",
     "Environment": "Leave it out: there is one process.",
     "Precision": "Use one of the precisions that Trainer(precision=...) takes.",

@@ -148,7 +148,7 @@ pytorch.serve.servable_module_validator     -                                   
 
 pytorch.strategies                          -                                   StrategyRegistry
 pytorch.strategies.ddp                      leyden.strategies                   DDPStrategy
-pytorch.strategies.deepspeed                leyden.strategies.deepspeed         DeepSpeedStrategy
+pytorch.strategies.deepspeed                leyden.strategies                   DeepSpeedStrategy
 pytorch.strategies.deepspeed                -                                   remove_module_hooks warning_cache
 pytorch.strategies.fsdp                     leyden.strategies                   FSDPStrategy
 pytorch.strategies.launchers.launcher

@@ -370,6 +370,6 @@ def _library(kind: str) -> Any:
     import deepspeed
 
     if kind == "cpu":
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        vars(deepspeed.ops).setdefault("__compatible_ops__", {})  # found on first access, by trying to compile each
     warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+_tensor` is deprecated", FutureWarning)
     return deepspeed

@@ -38,8 +38,8 @@ def check_installed(stage: int, offload: bool) -> None:
     if offload:
         closest = "strategy='fsdp_cpu_offload'" if stage == 3 else f"{closest[:-1]}, cpu_offload=True)"
     raise ConfigurationError(
-        f"DeepSpeedStrategy(stage={stage}) needs DeepSpeed, which is not installed here: there is no module 'deepspeed'."
-        f' Install it with pip install "leyden[deepspeed]". What comes closest is {closest}, which divides the same '
+        f"DeepSpeedStrategy(stage={stage}) needs DeepSpeed, which is not installed here: no module 'deepspeed'. "
+        f'Install it with pip install "leyden[deepspeed]". What comes closest is {closest}, which divides the same '
         "things by torch's own means."
     )
 

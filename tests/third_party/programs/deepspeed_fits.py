@@ -1,6 +1,6 @@
 """Small fits with DeepSpeed and with data parallelism; rank 0 writes what each of them came to into ``FOLDER/NAME.pt``.
 
-    torchrun --nproc-per-node 2 tests/third_party/programs/deepspeed_fits.py FOLDER
+    torchrun --nproc-per-node 2 tests/third_party/programs/deepspeed_fits.py FOLDER NAME ...
 
 All of them run one after the other in the same processes: starting those takes longer than any of the fits.
 """
@@ -68,11 +68,11 @@ class MadeLate(Net):
             torch.manual_seed(7)
             self.layers = nn.Sequential(nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, 5), nn.Tanh(), nn.Linear(5, 1))
             self.frozen = nn.Linear(6, 6).requires_grad_(False)
-            self.sizes = [each.numel() for each in self.layers.parameters()]
+            self.held = sum(each.numel() for each in self.layers.parameters())
 
 
 class SaveAt(L.Callback):
-    """Save after so many batches; and stop there as a signal does."""
+    """Save once, after so many batches."""
 
     def __init__(self, batches: int, path: Path):
         self.batches, self.path, self.seen = batches, path, 0
@@ -101,7 +101,10 @@ def fitted(strategy: Any, module: Any = None, ckpt_path: Any = None, **options: 
     made = trainer(strategy=strategy, **options)
     made.fit(module, loader(48), loader(20), ckpt_path=ckpt_path)
     rates = [group["lr"] for group in made.optimizers[0].param_groups]
+    path = Path(sys.argv[1], "after.ckpt")
+    made.save_checkpoint(path)
     return {
+        "loaded": of_weights(type(module).load_from_checkpoint(path)),
         "weights": {name: value.detach().clone() for name, value in module.state_dict().items()},
         "sha256": of_weights(module),
         "losses": module.losses,
@@ -128,11 +131,9 @@ class Cases:
     def ddp_late(self):
         return fitted("ddp", MadeLate())
 
-    def ddp_bf16(self):
-        return fitted("ddp", precision="bf16-true")
-
     def late(self):
-        return fitted(zero(3), MadeLate())
+        module = MadeLate()
+        return {**fitted(zero(3), module), "held": module.held}
 
     def offloaded(self):
         return fitted(zero(3, offload_optimizer=True, offload_parameters=True), **WINDOWS)
