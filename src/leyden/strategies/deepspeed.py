@@ -39,7 +39,6 @@ from leyden.strategies.deepspeed_precision import DeepSpeedPrecision
 from leyden.strategies.distributed import DEFAULT_TIMEOUT, Distributed
 from leyden.strategies.zero_modules import Untouched, load
 from leyden.strategies.zero_states import ZeroStates, shapes_of
-from leyden.tree import map_tensors
 from leyden.warnings import warn_once
 
 if TYPE_CHECKING:
@@ -221,7 +220,8 @@ class DeepSpeedStrategy(Distributed):
         optimizer = limits.only(module, optimizers)
         groups = [list(group["params"]) for group in optimizer.param_groups]
         shapes = shapes_of(each for group in groups for each in group)
-        self._engine, zero, _, _ = _library(self._device.type).initialize(
+        library = _library(self._device.type)
+        self._engine, zero, _, _ = library.initialize(
             args=Namespace(device_rank=self._device.index or 0),
             model=module,
             optimizer=optimizer,
@@ -229,6 +229,8 @@ class DeepSpeedStrategy(Distributed):
             config=self._config_of(module.trainer),
             dist_init_required=False,
         )
+        if activations := options.activations_of(self.config):
+            library.checkpointing.configure(None, **activations)
         vars(optimizer)["add_param_group"] = limits.refuse_group
         self._states = ZeroStates(zero, groups, shapes, self.stage)
         for name, parameter in module.named_parameters():  # in 32 bits, of which the module got 16
@@ -347,7 +349,7 @@ class DeepSpeedStrategy(Distributed):
     def load_optimizer_state(self, optimizer: Optimizer, state: dict[str, Any]) -> None:
         """Take back what `optimizer_state` returned, on this number of ranks or another."""
         if self._states is not None:
-            self._states.load_state_dict(map_tensors(state, lambda each: each.to(self._device)))
+            self._states.load_state_dict(state)
 
     def gradients(self, module: LightningModule) -> dict[str, Tensor]:
         """Return nothing: DeepSpeed keeps the gradients of an unfinished window to itself."""

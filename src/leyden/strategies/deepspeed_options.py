@@ -147,3 +147,16 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
             "stage=3, or offload_optimizer=True alone."
         )
     return config
+
+
+def activations_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what *config* says of recomputed activations, as `deepspeed.checkpointing.configure` calls it."""
+    names = {
+        "partition_activations": "partition_activations",
+        "contiguous_memory_optimization": "contiguous_checkpointing",
+        "cpu_checkpointing": "checkpoint_in_cpu",
+        "synchronize_checkpoint_boundary": "synchronize",
+        "profile": "profile",
+    }
+    section = config.get("activation_checkpointing") or {}
+    return {names[key]: value for key, value in section.items() if key in names and value}

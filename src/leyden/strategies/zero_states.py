@@ -143,10 +143,14 @@ class ZeroStates:
     def _empty(self, flat: Tensor, states: Mapping[Tensor, Mapping[str, Any]]) -> dict[str, Any]:
         """Return a state for *flat* with what all parameters share, and zeros for what is divided."""
         first: Mapping[str, Any] = next(iter(states.values()), {})
-        return {
-            key: torch.zeros_like(flat).detach() if isinstance(value, Tensor) and value.ndim else _copied(value)
-            for key, value in first.items()
-        }
+        on_device = any(group.get("fused") or group.get("capturable") for group in self._optimizer.param_groups)
+        found: dict[str, Any] = {}
+        for key, value in first.items():
+            if isinstance(value, Tensor) and value.ndim:
+                found[key] = torch.zeros_like(flat).detach()
+            else:
+                found[key] = _copied(value, flat.device if on_device else None)
+        return found
 
 
 def _cut_group(zero: Any, parameter: Any, size: int) -> Part | None:
@@ -173,8 +177,8 @@ def _as_long(value: Any, flat: Tensor) -> bool:
     return isinstance(value, Tensor) and value.shape == flat.shape
 
 
-def _copied(value: Any) -> Any:
-    return value.detach().clone() if isinstance(value, Tensor) else value
+def _copied(value: Any, device: torch.device | None = None) -> Any:
+    return value.detach().to(device, copy=True) if isinstance(value, Tensor) else value
 
 
 def _without_parameters(group: Mapping[str, Any]) -> dict[str, Any]:
