@@ -24,7 +24,7 @@ pytestmark = [
 PRECISIONS = ("32-true", "bf16-mixed")
 STAGES = [(stage, precision) for precision in PRECISIONS for stage in (1, 2, 3)]
 CASES = """
-ddp ddp_late late ddp_twice twice offloaded
+ddp ddp_late late ddp_twice twice offloaded offloaded_2
 saved_1_32-true resumed_1_32-true saved_2_32-true resumed_2_32-true saved_3_32-true resumed_3_32-true
 saved_1_bf16-mixed resumed_1_bf16-mixed saved_2_bf16-mixed resumed_2_bf16-mixed saved_3_bf16-mixed resumed_3_bf16-mixed
 by_ddp tested
@@ -51,7 +51,7 @@ def results(folder):
     return {name: torch.load(folder / f"{name}.pt") for name in CASES}
 
 
-@pytest.mark.parametrize("name", ["saved_1_32-true", "saved_2_32-true", "saved_3_32-true", "offloaded"])
+@pytest.mark.parametrize("name", ["saved_1_32-true", "saved_2_32-true", "saved_3_32-true", "offloaded", "offloaded_2"])
 def test_every_stage_comes_to_what_data_parallelism_comes_to(results, name):
     expected, found = results["ddp"], results[name]
 

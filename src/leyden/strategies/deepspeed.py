@@ -231,7 +231,7 @@ class DeepSpeedStrategy(Distributed):
         )
         if activations := options.activations_of(self.config):
             library.checkpointing.configure(None, **activations)
-        vars(optimizer)["add_param_group"] = limits.refuse_group
+        vars(optimizer).update(add_param_group=limits.refuse_group, zero_grad=_leave)
         self._states = ZeroStates(zero, groups, shapes, self.stage)
         for name, parameter in module.named_parameters():  # in 32 bits, of which the module got 16
             if name in self._weights and self._states.holds(parameter):
@@ -359,6 +359,10 @@ class DeepSpeedStrategy(Distributed):
             "val_check_interval be a multiple of accumulate_grad_batches."
         )
         return {}
+
+
+def _leave(set_to_none: bool = True) -> None:
+    """Take the place of ``zero_grad``: DeepSpeed clears gradients when it has updated, and keeps buffers for them."""
 
 
 def _library(kind: str) -> Any:

@@ -138,6 +138,9 @@ class Cases:
     def offloaded(self):
         return fitted(zero(3, offload_optimizer=True, offload_parameters=True), **WINDOWS)
 
+    def offloaded_2(self):
+        return fitted(zero(2, offload_optimizer=True, cpu_checkpointing=True), **WINDOWS)
+
     def twice(self):
         """The module of one fit is that of the next one."""
         module = Net()
