@@ -18,7 +18,7 @@ that nobody reads is found in the same way.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
@@ -46,17 +46,28 @@ def check(
     Args:
         config: Composed, resolved or not. It is not changed.
         origins: Tells which file set a key, for the messages.
-        sound: Top-level parts in which nothing is wrong; they are not looked at again, and others are added. The
-            points of a grid have most of them in common.
+        sound: Top-level parts in which nothing is wrong; they are not looked at again, and those of a config in which
+            nothing is wrong are added. The points of a grid have most of them in common.
 
     Returns:
         All problems, in the order of the config; empty if it can be built.
     """
     put_project_on_path()
-    values, broken = plain(config)
+    values, broken, raw = plain(config)
     inner = {key: value for key, value in values.items() if key not in BESIDE_ROOT}
-    found = [*broken, *literal_secrets(inner, config), *_paths(values.get("paths"), origins), *_node(inner, "", sound)]
+    new = _new_parts(inner, raw, sound)
+    secrets = literal_secrets({key: inner[key] for key in new}, raw)
+    found = [*broken, *secrets, *_paths(values.get("paths"), origins), *_node(inner, "", new)]
+    if sound is not None and not found:
+        sound.update(new.values())
     return found if origins is None else [_with_origin(one, origins) for one in found]
+
+
+def _new_parts(values: dict[str, Any], raw: dict[str, Any], sound: set[str] | None) -> dict[str, str]:
+    """Return the keys of parts that are not known to be sound, with what each of them is known by."""
+    target = values.get("_target_")  # says what the others have to be
+    found = {key: repr((target, key, value, raw.get(key))) for key, value in values.items()}
+    return {key: identity for key, identity in found.items() if sound is None or identity not in sound}
 
 
 @dataclass(frozen=True)
@@ -104,13 +115,13 @@ def _paths(paths: Any, origins: Origins | None) -> Iterator[Problem]:
             yield Problem(f"paths.{key}", f"is no path that is used. {did_you_mean(key, PATHS, 'There are')}")
 
 
-def _node(value: Any, path: str, sound: set[str] | None = None) -> Iterator[Problem]:
-    """Walk everything below *path*, but for parts known to be *sound*."""
+def _node(value: Any, path: str, only: Container[str] | None = None) -> Iterator[Problem]:
+    """Walk everything below *path*, or *only* what is below some of the keys there."""
     if isinstance(value, list):
         for at, item in enumerate(value):
             yield from _node(item, _join(path, str(at)))
     elif isinstance(value, dict) and "_target_" in value:
-        yield from _target(value, path, sound)
+        yield from _target(value, path, only)
     elif isinstance(value, dict):
         if not path:
             yield Problem("_target_", "is missing: what to build from this config. It is leyden.experiment.Experiment")
@@ -122,19 +133,7 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _part(value: Any, path: str, sound: set[str] | None) -> Iterator[Problem]:
-    """Walk what is below *path*, unless the same was found to be sound before."""
-    if sound is None:
-        yield from _node(value, path)
-        return
-    identity = repr((path, value))
-    if identity not in sound:
-        found = list(_node(value, path))
-        yield from found
-        sound.update([] if found else [identity])
-
-
-def _target(node: dict[str, Any], path: str, sound: set[str] | None = None) -> Iterator[Problem]:
+def _target(node: dict[str, Any], path: str, only: Container[str] | None = None) -> Iterator[Problem]:
     """Hold one node against the signature of its target, and walk what is below."""
     yield from _special(node, path)
     target, arguments = None, None
@@ -145,10 +144,12 @@ def _target(node: dict[str, Any], path: str, sound: set[str] | None = None) -> I
         yield Problem(_join(path, "_target_"), str(error))
     given = {key: value for key, value in node.items() if key not in SPECIAL}
     for key, value in given.items():
+        if only is not None and key not in only:
+            continue
         before = _argument(key, value, target, arguments, path) if arguments is not None else None
         if before is not None:
             yield before
-        yield from _part(value, _join(path, str(key)), sound)
+        yield from _node(value, _join(path, str(key)))
     yield from _node(node.get("_args_"), _join(path, "_args_"))
     if arguments is not None:
         yield from _absent(node, target, arguments, path)

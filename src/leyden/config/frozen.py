@@ -13,9 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_omega_conf_dumper
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from leyden.config.bounded import check_plain, read_text
 from leyden.config.plain import BROKEN, RUN_DIR, plain, run_dir_known
@@ -40,14 +41,14 @@ def freeze(config: DictConfig | Mapping[str, Any], run_dir: str | Path | None = 
     root = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
     with run_dir_known(root, None if run_dir is None else str(run_dir)):
         missing = isinstance(root.get("paths"), DictConfig) and OmegaConf.is_missing(root.paths, "run_dir")
-        values, problems = plain(root)
+        values, problems, raw = plain(root)
         if missing:
             problems = [Problem(RUN_DIR, "must be given: the directory of the run"), *problems]
         if problems:
             raise ConfigProblems(problems)
         assert BROKEN not in values.values()
         values.pop("hydra", None)
-        return references(values, root)
+        return references(values, raw)
 
 
 def dump(config: Mapping[str, Any]) -> str:
@@ -73,7 +74,30 @@ class _Part:
 
 @lru_cache(maxsize=256)
 def _yaml(part: _Part) -> str:
-    return OmegaConf.to_yaml(OmegaConf.create(part.content))
+    """Write one part as OmegaConf does; what is plain already need not become a config of its first."""
+    if not _is_plain(part.content):
+        return OmegaConf.to_yaml(OmegaConf.create(part.content))
+    return yaml.dump(part.content, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_dumper())
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether OmegaConf would give *value* back as it is."""
+    if type(value) is dict:
+        return all(type(key) is str and _is_plain(item) for key, item in value.items())
+    if type(value) is list:
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float) or (type(value) is str and "${" not in value)
+
+
+@lru_cache(maxsize=1)
+def _dumper() -> Any:
+    class Dumper(get_omega_conf_dumper()):  # type: ignore[misc]
+        """OmegaConf's, for values that may stand at several places: they are written at each."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return Dumper
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -86,7 +110,7 @@ def load(path: str | Path) -> dict[str, Any]:
         text = read_text(path)
         check_plain(text)
         config = OmegaConf.load(io.StringIO(text))
-    except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigurationError(f"{path} cannot be read as a config: {error}") from error
     values = OmegaConf.to_container(config, resolve=False)
     if not isinstance(values, dict):

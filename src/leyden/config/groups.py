@@ -34,10 +34,13 @@ class FoundGroups:
 
     def __init__(self, loader: ConfigLoader) -> None:
         self._loader = loader
+        self._found: dict[str, bool] = {}
 
     def has(self, group: str) -> bool:
-        """Tell whether there is a group of that name."""
-        return bool(group) and any(source.is_group(group) for source in self._loader.get_sources())
+        """Tell whether there is a group of that name; looked up once."""
+        if group not in self._found:
+            self._found[group] = bool(group) and any(source.is_group(group) for source in self._loader.get_sources())
+        return self._found[group]
 
     def options(self, group: str) -> Sequence[str]:
         """Return the options of a group, sorted."""

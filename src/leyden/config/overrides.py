@@ -13,6 +13,7 @@ them at once, against the config they are meant for, and says what was probably 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -31,15 +32,20 @@ def read(lines: Sequence[str], parser: OverridesParser | None = None) -> tuple[l
     Returns:
         Those that can be read, and one problem for each that cannot.
     """
-    parser = parser or OverridesParser.create()
     parsed: list[Override] = []
     problems: list[Problem] = []
     for line in lines:
         try:
-            parsed += parser.parse_overrides([line])
+            parsed += _parsed(line) if parser is None else parser.parse_overrides([line])
         except HydraException as error:
             problems.append(Problem(line, _unreadable(line, error)))
     return parsed, problems
+
+
+@lru_cache(maxsize=1024)
+def _parsed(line: str) -> list[Override]:
+    """Parse one line, once: each point of a grid is looked at several times, and nobody changes an `Override`."""
+    return OverridesParser.create().parse_overrides([line])
 
 
 def _unreadable(line: str, error: HydraException) -> str:

@@ -13,8 +13,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from leyden import secrets
 from leyden.config.plain import plain
 from leyden.config.problems import ConfigProblems, Problem
@@ -22,9 +20,8 @@ from leyden.config.problems import ConfigProblems, Problem
 _VARIABLE = re.compile(r"\$\{\s*oc\.env:\s*['\"]?(\w+)['\"]?\s*(?:,\s*([^${}]*))?")
 
 
-def references(values: dict[str, Any], config: DictConfig) -> dict[str, Any]:
-    """Return *values*, resolved from *config*, with what *config* says in the place of each secret."""
-    raw = _written(config)
+def references(values: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *values*, resolved from *raw*, with what *raw* says in the place of each secret."""
     return {key: _kept(value, raw.get(key), key) for key, value in values.items()}
 
 
@@ -36,30 +33,22 @@ def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not _refers(config):
         return dict(config)
-    values, problems = plain(config)
+    values, problems, raw = plain(config)
     if problems:
         raise ConfigProblems([_unset(problem) for problem in problems], "the config of this run")
-    references(values, OmegaConf.create(dict(config)))  # from now on the log leaves them out
+    references(values, raw)  # from now on the log leaves them out
     return values
 
 
-def literal_secrets(values: Mapping[str, Any], config: DictConfig | Mapping[str, Any]) -> Iterator[Problem]:
+def literal_secrets(values: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Find secrets that stand in a config themselves.
 
     Args:
-        values: Resolved from *config*.
-        config: Composed.
+        values: Top-level parts, resolved.
+        raw: What was written in their places.
     """
-    raw = _written(config)
     for key, value in values.items():
         yield from _literal(value, raw.get(key), key)
-
-
-def _written(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """Return *config* as plain dicts and lists, before anything is resolved."""
-    found = OmegaConf.to_container(config, resolve=False) if isinstance(config, DictConfig) else config
-    assert isinstance(found, Mapping)
-    return {str(key): value for key, value in found.items()}
 
 
 def _kept(value: Any, raw: Any, name: str) -> Any:
