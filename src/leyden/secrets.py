@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 MASK = "<secret>"
@@ -57,6 +58,7 @@ def certain(name: str) -> bool:
     return _CERTAIN_NAME.search(_snake(name)) is not None
 
 
+@lru_cache(maxsize=4096)
 def names_variable(name: str) -> bool:
     """Tell whether an environment variable called *name* holds a secret."""
     return _VARIABLE.search(name.upper()) is not None
@@ -161,8 +163,9 @@ def _replaced(found: re.Match[str]) -> str:
 
 def _variables() -> Iterator[tuple[str, str]]:
     """Yield the environment variables that hold secrets, with their values."""
-    for name, value in os.environ.items():
-        if names_variable(name) and _random(value, 8):
+    for name in filter(names_variable, os.environ):
+        value = os.environ.get(name, "")
+        if _random(value, 8):
             yield name, value
 
 
