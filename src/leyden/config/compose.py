@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from leyden.config.groups import FoundGroups
 from leyden.config.mistakes import explain
 from leyden.config.origins import Origins
-from leyden.config.overrides import is_choice, read, review, several_values
+from leyden.config.overrides import is_choice, read, review, several, several_values
 from leyden.config.plain import settle
 from leyden.config.problems import ConfigProblems, Problem
 from leyden.config.project import shipped_conf
@@ -68,6 +68,7 @@ class Session:
         self.app: Any = GlobalHydra.instance().hydra
         self.loader: ConfigLoader = GlobalHydra.instance().config_loader()
         self.groups = FoundGroups(self.loader)
+        self._last: tuple[list[str], Composed] | None = None
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> Composed:
         """Compose one config.
@@ -99,7 +100,9 @@ class Session:
         settle(config)
         choices = {str(group): option for group, option in hydra_part.runtime.choices.items()}
         origins = Origins(self.loader, self.config_name, overrides)
-        return Composed(config, hydra_part, overrides, choices, origins, whole)
+        composed = Composed(config, hydra_part, overrides, choices, origins, whole)
+        self._last = [line for line in overrides if not several([line])], composed
+        return composed
 
     def choice(self, group: str) -> str | None:
         """Return the option of *group* that the primary config chooses by itself; nothing is composed."""
@@ -164,6 +167,8 @@ class Session:
         return bool(parsed) and not parsed[0].is_sweep_override() and self.groups.has(parsed[0].key_or_group)
 
     def _base(self, choices: list[str]) -> Composed | None:
+        if self._last is not None and self._last[0] == choices:  # sweeps had been left out
+            return self._last[1]
         try:
             return self._compose(choices, RunMode.MULTIRUN)
         except Exception:  # the caller is told why by explaining the failure of the whole
