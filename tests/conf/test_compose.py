@@ -55,6 +55,17 @@ def test_a_frozen_config_refers_to_nothing_and_reads_no_clock(at):
     assert config["tags"][1] == "leyden"
 
 
+def test_a_mapping_changes_some_keys_and_adds_arguments_of_the_target(at):
+    composed = compose(
+        ["trainer={max_epochs:3}", "callbacks.model_checkpoint={monitor:x,enable_version_counter:false}"]
+    )
+
+    assert composed.config.trainer.max_epochs == 3
+    assert composed.config.trainer._target_ == "leyden.trainer.Trainer"
+    assert composed.config.callbacks.model_checkpoint.monitor == "x"
+    assert composed.config.callbacks.model_checkpoint.enable_version_counter is False
+
+
 def test_a_config_cannot_be_frozen_without_its_directory(at):
     composed = compose([])
 

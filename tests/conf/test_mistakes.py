@@ -34,6 +34,13 @@ OVERRIDES = [
     (["~model.nothing"], "there is no 'model.nothing' in the config"),
     (["+lernrate=0.1"], "is read by nobody"),
     (["+model.widht=3"], "MLP takes no argument 'widht'"),
+    # mappings
+    (["data={nonsense:1}"], "data.nonsense   Digits takes no argument 'nonsense'"),
+    (["model={hiden:[8]}"], "Did you mean 'hidden'?   set on the command line"),
+    (["callbacks.model_checkpoint={monitr:x}"], "there is no 'callbacks.model_checkpoint.monitr' in the config. Did"),
+    (["paths={data_dri:x}"], "Did you mean 'paths.data_dir'?"),
+    (["model.hidden={a:1}"], "gives a mapping, but model.hidden is a list: [128]. Write a list: model.hidden=[...]"),
+    (["experiment={mine:1}"], "'experiment' is a group of which nothing is chosen"),
     # values
     (["trainer.max_epochs=-5"], "trainer.max_epochs   is -5 (int), but should be greater than or equal to -1"),
     (["trainer.max_epochs=many"], "expects int | null, got 'many' (str)"),
@@ -44,6 +51,10 @@ OVERRIDES = [
     (["data.batch_size=???"], "must be given"),
     (["data.batch_size=${nope}"], "refers to 'nope', which does not exist"),
     (["optimizer.lr=${optimizer.lrr}"], "Did you mean ${optimizer.lr}?"),
+    # directories
+    (["-m", "seed=1,2", "paths.run_dir=x"], "each run of a multirun gets a directory of its own: hydra.sweep.dir/0"),
+    (["-m", "seed=1,2", "paths.run_dir=x/${seed}", "hydra/launcher=basic"], "is x/${seed}, but each run"),
+    (["-m", "paths.run_dir=x,y"], "is x, but each run"),
     # targets
     (["optimizer._target_=torch.optim.AdmaW"], "Did you mean 'AdamW'?"),
     (["model._target_=leyden.modls.MLP"], "Did you mean 'models'?"),

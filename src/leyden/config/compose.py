@@ -164,7 +164,7 @@ class Session:
     def chooses(self, override: str) -> bool:
         """Tell whether *override* chooses one option of a group (a sweep chooses several)."""
         parsed, _ = read([override])
-        return bool(parsed) and not parsed[0].is_sweep_override() and self.groups.has(parsed[0].key_or_group)
+        return bool(parsed) and not parsed[0].is_sweep_override() and is_choice(parsed[0], self.groups)
 
     def _base(self, choices: list[str]) -> Composed | None:
         if self._last is not None and self._last[0] == choices:  # sweeps had been left out

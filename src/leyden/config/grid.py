@@ -29,7 +29,7 @@ from leyden.config.compose import OVERRIDES, Composed, Session
 from leyden.config.jobs import Job, context
 from leyden.config.origins import Origins
 from leyden.config.overrides import apply, read
-from leyden.config.plain import settle
+from leyden.config.plain import RUN_DIR, settle
 from leyden.config.problems import ConfigProblems, Problem
 
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -53,6 +53,7 @@ def check_grid(opened: Session, composed: Composed, overrides: Sequence[str]) ->
         ConfigProblems: Those of the first wrong point, with its number and overrides.
     """
     if composed.hydra.sweeper.get("_target_") != BASIC:
+        _check_place(composed.config)
         ensure(composed.config, composed.origins)
         return None
     points = _points(opened, composed, overrides)
@@ -77,6 +78,7 @@ def composed_job(whole: DictConfig, master: DictConfig, number: int) -> Job:
         config, overrides = _without_hydra(whole), list(whole.hydra.overrides.task)
         _at(number, str(master.hydra.sweep.dir), overrides, config)
         settle(config)
+        _check_place(config)
         ensure(config, subject=f"job {number}: {' '.join(overrides) or 'no overrides'}")
         return Job(config, context())
     finally:
@@ -156,6 +158,7 @@ class _Grid:
             instance.cfg = base.current
             _at(number, self.sweep_dir, point, config)
             settle(config)
+            _check_place(config)
             origins = Origins(self.opened.loader, self.opened.config_name, [*self.fixed, *point])
             ensure(config, origins, sound=self.sound)
         except ConfigProblems as error:
@@ -180,6 +183,22 @@ class _Grid:
         except (OmegaConfBaseException, KeyError, TypeError):  # composing says what does not fit
             return self.opened.compose([*self.fixed, *point], RunMode.MULTIRUN).config
         return config
+
+
+def _check_place(config: DictConfig) -> None:
+    """Refuse a directory that was given to one run of many.
+
+    Raises:
+        ConfigProblems: They would share it, or, where it is another for each, it would not be the one they get.
+    """
+    paths = OmegaConf.to_container(config, resolve=False).get("paths")  # type: ignore[union-attr]
+    written = paths.get("run_dir") if isinstance(paths, dict) else None
+    if written not in (None, "???"):
+        said = (
+            f"is {written}, but each run of a multirun gets a directory of its own: hydra.sweep.dir/0, /1 and so on. "
+            "Leave it out, or say where all of them go: hydra.sweep.dir=<directory>"
+        )
+        raise ConfigProblems([Problem(RUN_DIR, said)], OVERRIDES)
 
 
 def _without_hydra(whole: DictConfig) -> DictConfig:

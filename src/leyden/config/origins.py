@@ -13,8 +13,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from leyden.config.groups import FoundGroups
 from leyden.config.lookup import exists
-from leyden.config.overrides import read
+from leyden.config.overrides import is_choice, read
 from leyden.config.problems import COMMAND_LINE
 from leyden.config.project import shown
 from leyden.config.search_path import ExperimentsSource
@@ -36,8 +37,9 @@ class Origins:
 
     def of(self, path: str) -> str | None:
         """Return the file that set the dotted *path* last, ``"command line"``, or None."""
-        typed = {override.key_or_group for override in read(self.overrides)[0]}
-        if any(path == key or path.startswith(f"{key}.") for key in typed if not self._is_group(key)):
+        groups = FoundGroups(self.loader)
+        typed = {each.key_or_group for each in read(self.overrides)[0] if not is_choice(each, groups)}
+        if any(path == key or path.startswith(f"{key}.") for key in typed):
             return COMMAND_LINE
         found = self._last(path)
         return None if found is None else file_of(self.loader, found[1])
@@ -66,9 +68,6 @@ class Origins:
             if inside is not None and content is not None and exists(content, inside):
                 return place, default.config_path
         return None
-
-    def _is_group(self, key: str) -> bool:
-        return any(source.is_group(key) for source in self.loader.get_sources())
 
     def _defaults(self) -> Sequence[Any]:
         mode = RunMode.MULTIRUN  # sweeps among the overrides are left out instead of refused

@@ -84,10 +84,10 @@ def review(
             problems += _unknown_options(override, line, groups)
             problems += () if line in composed else _wrong_choice(override, line, choices)
         elif not override.is_hydra_override() or OmegaConf.select(config, "hydra") is not None:
-            problem = _wrong_value(override, line, config, groups)
-            if problem is not None and _may_be_added(override, config):
-                line, problem = f"+{line}", None
-            problems += [] if problem is None else [problem]
+            found = _wrong_value(override, line, config, groups)
+            if found and _may_be_added(override, config):
+                line, found = f"+{line}", []
+            problems += found
         lines.append(line)
     return lines, problems
 
@@ -131,18 +131,42 @@ def _wrong_choice(override: Override, line: str, choices: Sequence[str]) -> Iter
         yield Problem(line, f"the config does not choose from the group {key!r}. Add it: +{line}")
 
 
-def _wrong_value(override: Override, line: str, config: DictConfig, groups: Groups) -> Problem | None:
+def _wrong_value(override: Override, line: str, config: DictConfig, groups: Groups) -> list[Problem]:
     key = override.key_or_group
     if override.package is not None or "/" in key:
-        return Problem(line, f"there is no config group {key!r}. {did_you_mean(key, groups.names(), 'There are')}")
+        return [Problem(line, f"there is no config group {key!r}. {did_you_mean(key, groups.names(), 'There are')}")]
     there = exists(config, key)
-    if override.is_force_add() or (there and not override.is_add()) or (not there and override.is_add()):
-        return None
-    if there:
+    if override.is_force_add() or (not there and override.is_add()):
+        return []
+    if there and override.is_add():
         scalar = not isinstance(override.value(), dict | list)
-        return Problem(line, f"{key} exists already. Leave out the '+': {line[1:]}") if scalar else None
+        return [Problem(line, f"{key} exists already. Leave out the '+': {line[1:]}")] if scalar else []
+    if there:
+        return [] if override.is_delete() else _wrong_mapping(line, key, _value(override), config, groups)
+    if groups.has(key):
+        hint = did_you_mean("", groups.options(key), "Choose one of its options")
+        return [Problem(line, f"{key!r} is a group of which nothing is chosen, so a mapping changes nothing. {hint}")]
     add = f" To add it all the same: +{line}" if _anything_goes(override, config) else ""
-    return Problem(line, f"there is no {key!r} in the config. {suggestion(key, config, groups)}{add}")
+    return [Problem(line, f"there is no {key!r} in the config. {suggestion(key, config, groups)}{add}")]
+
+
+def _wrong_mapping(line: str, key: str, value: Any, config: DictConfig, groups: Groups) -> list[Problem]:
+    """Find what of a mapping cannot be merged into what *key* has: keys there is nothing under, and a list."""
+    if not isinstance(value, dict):
+        return []
+    node = select(config, key)
+    if OmegaConf.is_list(node):
+        return [Problem(line, f"gives a mapping, but {key} is a list: {node}. Write a list: {key}=[...]")]
+    if not OmegaConf.is_dict(node):
+        return []  # replaced as a whole
+    found: list[Problem] = []
+    for name, inner in value.items():
+        path = f"{key}.{name}"
+        if exists(config, path):
+            found += _wrong_mapping(line, path, inner, config, groups)
+        else:
+            found.append(Problem(line, f"there is no {path!r} in the config. {suggestion(path, config, groups)}"))
+    return found
 
 
 def _anything_goes(override: Override, config: DictConfig) -> bool:
@@ -158,7 +182,11 @@ def _may_be_added(override: Override, config: DictConfig) -> bool:
     if override.is_add() or override.is_delete() or override.package is not None:
         return False
     parent, _, last = override.key_or_group.rpartition(".")
-    return last in takes(select(config, parent))
+    value, node = _value(override), select(config, override.key_or_group)
+    if isinstance(value, dict) and OmegaConf.is_list(node):
+        return False
+    inside = isinstance(value, dict) and set(map(str, value)) <= takes(node)
+    return inside or last in takes(select(config, parent))
 
 
 def apply(config: DictConfig, overrides: Sequence[Override]) -> None:
