@@ -24,9 +24,7 @@ from leyden.config.problems import ConfigProblems, Problem
 from leyden.config.references import references
 from leyden.errors import ConfigurationError
 
-_LONGEST = (
-    100  # letters of a key; libyaml and PyYAML put question marks before longer ones, and empty ones, differently
-)
+_LONGEST = 100  # letters of a key: before longer ones, and empty ones, libyaml and PyYAML put question marks otherwise
 
 
 def freeze(config: DictConfig | Mapping[str, Any], run_dir: str | Path | None = None) -> dict[str, Any]:
