@@ -5,7 +5,6 @@
       1234_5_submitted.pkl      a path, and nothing of the user's
       1234_5_0_log.out          what rank 0 printed, over all of its attempts
       launcher.json             the options, for leyden jobs retry
-      launcher.json             the options, to submit the same runs once more
       code/                     the code, if it was frozen
 
 All of it or nothing: where the second of two arrays is refused, the first is cancelled.
@@ -16,6 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,6 +35,7 @@ from leyden.launch.slurm_queries import cancel
 from leyden.runs.directory import RunDirectory
 
 LAUNCHER = "slurm"
+_WRITERS = 8  # threads: each waits for the disk, twice a run
 _KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")  # say which cluster, not which job
 
 
@@ -91,8 +92,8 @@ def submit(
                 Submitted(directory, _record(options, batch, submitted.job_id))
                 for directory, submitted in zip(part, jobs, strict=True)
             ]
-        for each in done:
-            job.write(each.directory, each.record)
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            list(writers.map(lambda each: job.write(each.directory, each.record), done))
     except BaseException as error:
         cancel([script.name.partition("_")[0] for script in batch.glob("*_submission.sh")])
         shutil.rmtree(batch, ignore_errors=True)
