@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -157,3 +159,57 @@ def test_a_closure_is_handed_on():
         return loss
 
     assert updates.step(optimizer, closure=closure).item() > 0
+
+
+WITHOUT_COMPILER = """
+import sys
+import torch
+from leyden import Trainer
+from leyden.callbacks import ModelCheckpoint
+from leyden.lightning.boring import BoringModel
+from torch.optim import Optimizer
+
+class Model(BoringModel):
+    def configure_optimizers(self):
+        optimizer = OPTIMIZER
+        return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 2)]
+
+def fit(**options):
+    torch.manual_seed(0)
+    model = Model()
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", max_epochs=2, limit_train_batches=4, limit_val_batches=1, **quiet, **options)
+    trainer.fit(model)
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+first = fit()
+fit(callbacks=[ModelCheckpoint("again", save_top_k=-1, every_n_train_steps=2)])
+assert "torch._dynamo" not in sys.modules, "something has imported torch's compiler"
+
+layer = torch.nn.Linear(2, 2)
+layer(torch.ones(1, 2)).sum().backward()
+optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+
+@torch.compile(backend="eager")
+def clear(scale):
+    optimizer.zero_grad()
+    return scale * 2
+
+assert clear(torch.ones(1)).item() == 2.0
+assert layer.weight.grad is None
+optimizer.state_dict()
+for name in ("zero_grad", "state_dict"):
+    mark = vars(getattr(Optimizer, name).__wrapped__)["__dynamo_disable"]
+    assert mark.__module__ != "leyden.updates" and "updates" not in repr(mark), mark
+
+second = fit()
+assert all(map(torch.equal, first, second))
+"""
+
+
+@pytest.mark.parametrize("kind", ["SGD(self.parameters(), 0.1, momentum=0.9)", "AdamW(self.parameters())"])
+def test_a_fit_does_without_torchs_compiler_which_finds_all_as_torch_leaves_it_when_it_comes(tmp_path, kind):
+    code = WITHOUT_COMPILER.replace("OPTIMIZER", f"torch.optim.{kind}")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert done.returncode == 0, done.stderr

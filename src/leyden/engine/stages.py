@@ -28,6 +28,7 @@ from leyden.module import LightningModule
 from leyden.plain import plain
 from leyden.state import RunningStage, TrainerFn, TrainerStatus
 from leyden.strategy import Strategy
+from leyden.updates import without_compiler
 from leyden.warnings import warn_once
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
         module.zero_grad()
         return open_session(trainer, stage, loaders, None)
     trainer._metrics.hook = "configure_optimizers"
+    without_compiler()
     optimization = trainer._optimization = parse(module.configure_optimizers())
     if trainer.fused_optimizers:
         use_fused(optimization.optimizers)
@@ -233,8 +235,7 @@ def _teardown(trainer: Trainer, stage: Stage, status: str) -> None:
 @contextmanager
 def _flags(trainer: Trainer) -> Iterator[None]:
     """Set torch's global switches as the trainer asks, and put them back."""
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    algorithms = _algorithms()
     benchmark, grad = torch.backends.cudnn.benchmark, torch.is_grad_enabled()
     if trainer.deterministic is not None:
         torch.use_deterministic_algorithms(bool(trainer.deterministic), warn_only=trainer.deterministic == "warn")
@@ -246,9 +247,15 @@ def _flags(trainer: Trainer) -> Iterator[None]:
         with torch.autograd.set_detect_anomaly(trainer.detect_anomaly or torch.is_anomaly_enabled()):
             yield
     finally:
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        if _algorithms() != algorithms:  # setting them imports torch's compiler
+            torch.use_deterministic_algorithms(algorithms[0], warn_only=algorithms[1])
         torch.backends.cudnn.benchmark = benchmark
         torch.set_grad_enabled(grad)
+
+
+def _algorithms() -> tuple[bool, bool]:
+    """Return whether torch's algorithms have to be deterministic, and whether one that is not only warns."""
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def _log_hyperparameters(trainer: Trainer) -> None:

@@ -139,6 +139,11 @@ def settle(found: Mapping[str, Any]) -> None:
     torch.set_num_threads(found["threads"])
     torch.set_default_dtype(found["dtype"])
     torch.set_float32_matmul_precision(found["precision"])
-    torch.use_deterministic_algorithms(found["deterministic"], warn_only=found["warn_only"])
+    algorithms = (found["deterministic"], found["warn_only"])
+    if algorithms != (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    ):
+        torch.use_deterministic_algorithms(algorithms[0], warn_only=algorithms[1])  # imports torch's compiler
     cudnn: Any = torch.backends.cudnn
     cudnn.enabled, cudnn.benchmark, cudnn.deterministic = found["cudnn"]
