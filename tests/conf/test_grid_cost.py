@@ -2,10 +2,10 @@
 
 import random
 import string
-import sys
 from dataclasses import dataclass
 
 import pytest
+from counting import calls
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf, grammar_parser
@@ -36,23 +36,6 @@ def grid(*argv):
     assert run_app("train", ("-m", *argv), print, starter) == 0
 
     return starter.made
-
-
-def calls(call):
-    """Return the code of each Python function that is called within *call*, once for each call."""
-    found = []
-
-    def note(frame, event, _):
-        if event == "call":
-            found.append(frame.f_code)
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        call()
-    finally:
-        sys.setprofile(before)
-    return found
 
 
 @pytest.fixture

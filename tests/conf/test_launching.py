@@ -1,9 +1,9 @@
 """Each run is composed once, on the side that submits; a launcher is given what Hydra would have composed for it."""
 
-import sys
 from collections.abc import Sequence
 
 import pytest
+from counting import calls
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from leyden.cli.launching import make
@@ -45,19 +45,7 @@ def launch(capfd):
 
 def compositions(call):
     """Return how often Hydra composes a config within *call*."""
-    found = []
-
-    def note(frame, event, _):
-        if event == "call" and frame.f_code is COMPOSING:
-            found.append(frame)
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        call()
-    finally:
-        sys.setprofile(before)
-    return len(found)
+    return calls(call).count(COMPOSING)
 
 
 def test_points_that_differ_in_values_share_one_composition(at, launch):
