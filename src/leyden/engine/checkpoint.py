@@ -53,7 +53,15 @@ def save(trainer: Trainer, path: str | os.PathLike[str], weights_only: bool = Fa
     Raises:
         CheckpointError: If a hook put something into it that cannot be pickled, or there is no room for it.
     """
-    checkpoint = collect(trainer, weights_only)
+    write(trainer, path, collect(trainer, weights_only))
+
+
+def write(trainer: Trainer, path: str | os.PathLike[str], checkpoint: dict[str, Any]) -> None:
+    """Write what `collect` returned, whole or not at all.
+
+    Raises:
+        CheckpointError: If something in it cannot be pickled, or there is no room for it.
+    """
     with explained(path):
         trainer.strategy.save(checkpoint, path)
 

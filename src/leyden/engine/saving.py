@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from leyden.engine import checkpoint as checkpoints
 from leyden.errors import Interrupted, RankError, StageEnded
@@ -82,7 +82,7 @@ def begin(trainer: Trainer, path: str | os.PathLike[str], weights_only: bool) ->
         return
     assert trainer.checkpoint_io is not None  # nobody else calls this
     with checkpoints.explained(path):
-        trainer.checkpoint_io.save(checkpoint, partial(_write, trainer, path), began)
+        trainer.checkpoint_io.save(checkpoint, partial(checkpoints.write, trainer, path), began)
 
 
 def finish(trainer: Trainer) -> None:
@@ -100,8 +100,3 @@ def finish(trainer: Trainer) -> None:
         raise problem
     if told is not None:
         raise RankError(f"rank 0 has failed: {told}", 0)
-
-
-def _write(trainer: Trainer, path: str | os.PathLike[str], checkpoint: dict[str, Any]) -> None:
-    with checkpoints.explained(path):
-        trainer.strategy.save(checkpoint, path)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from leyden import rng
+from leyden.algorithms import algorithms, use_algorithms
 from leyden.datamodule import LightningDataModule
 from leyden.engine import checkpoint as checkpoints
 from leyden.engine.compiled import compiler_of, unwrapped
@@ -235,10 +236,10 @@ def _teardown(trainer: Trainer, stage: Stage, status: str) -> None:
 @contextmanager
 def _flags(trainer: Trainer) -> Iterator[None]:
     """Set torch's global switches as the trainer asks, and put them back."""
-    algorithms = _algorithms()
+    before = algorithms()
     benchmark, grad = torch.backends.cudnn.benchmark, torch.is_grad_enabled()
     if trainer.deterministic is not None:
-        torch.use_deterministic_algorithms(bool(trainer.deterministic), warn_only=trainer.deterministic == "warn")
+        use_algorithms((bool(trainer.deterministic), trainer.deterministic == "warn"))
         if trainer.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if trainer.benchmark is not None or trainer.deterministic:
@@ -247,15 +248,9 @@ def _flags(trainer: Trainer) -> Iterator[None]:
         with torch.autograd.set_detect_anomaly(trainer.detect_anomaly or torch.is_anomaly_enabled()):
             yield
     finally:
-        if _algorithms() != algorithms:  # setting them imports torch's compiler
-            torch.use_deterministic_algorithms(algorithms[0], warn_only=algorithms[1])
+        use_algorithms(before)
         torch.backends.cudnn.benchmark = benchmark
         torch.set_grad_enabled(grad)
-
-
-def _algorithms() -> tuple[bool, bool]:
-    """Return whether torch's algorithms have to be deterministic, and whether one that is not only warns."""
-    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def _log_hyperparameters(trainer: Trainer) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import torch
 
+from leyden.algorithms import algorithms, use_algorithms
 from leyden.errors import ConfigurationError
 from leyden.runs.variables import HASH_SEED, PORTABLE, REPEATABLE, missing
 
@@ -50,10 +51,9 @@ def apply(level: Level = False, threads: int | None = None) -> None:
 
 def _set_flags(level: Level) -> None:
     cudnn, onednn = torch.backends.cudnn, vars(torch.backends)["mkldnn"]
-    now = (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled())
-    before = _BEFORE.setdefault("level", (*now, cudnn.deterministic, cudnn.benchmark, onednn.enabled))
+    before = _BEFORE.setdefault("level", (*algorithms(), cudnn.deterministic, cudnn.benchmark, onednn.enabled))
     wanted = (True, level == "warn", True, False, before[4] and level != "portable") if level else before
-    torch.use_deterministic_algorithms(wanted[0], warn_only=wanted[1])
+    use_algorithms((wanted[0], wanted[1]))
     cudnn.deterministic, cudnn.benchmark = wanted[2], wanted[3]
     onednn.enabled = wanted[4]
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from leyden.algorithms import algorithms, use_algorithms
 from leyden.errors import ConfigurationError
 
 _DEEPEST = 20
@@ -123,8 +124,7 @@ def settings(world: int) -> dict[str, Any]:
         "threads": threads,
         "dtype": torch.get_default_dtype(),
         "precision": torch.get_float32_matmul_precision(),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "algorithms": algorithms(),
         "cudnn": (cudnn.enabled, cudnn.benchmark, cudnn.deterministic),
     }
 
@@ -139,11 +139,6 @@ def settle(found: Mapping[str, Any]) -> None:
     torch.set_num_threads(found["threads"])
     torch.set_default_dtype(found["dtype"])
     torch.set_float32_matmul_precision(found["precision"])
-    algorithms = (found["deterministic"], found["warn_only"])
-    if algorithms != (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    ):
-        torch.use_deterministic_algorithms(algorithms[0], warn_only=algorithms[1])  # imports torch's compiler
+    use_algorithms(found["algorithms"])
     cudnn: Any = torch.backends.cudnn
     cudnn.enabled, cudnn.benchmark, cudnn.deterministic = found["cudnn"]
