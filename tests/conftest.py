@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +18,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What this user's launches have recorded is out of the tests' reach, and the other way round.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="leyden-state-")
+
 import pytest
 import torch
 
 import leyden.warnings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_folder() -> Iterator[None]:
+    """Remove in the end what the launches of the tests have recorded."""
+    folder = os.environ["XDG_STATE_HOME"]
+    yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -243,12 +243,13 @@ def test_code_that_somebody_else_may_have_recorded_is_not_run(project, tmp_path_
     run = train(project, *OWN)
     (project / "mine.py").write_text(MODULE)
     (project / "executed").unlink()
-    strange = tmp_path_factory.mktemp("download") / "run"
-    shutil.copytree(run, strange)
+    elsewhere, beside = tmp_path_factory.mktemp("download") / "run", run.with_name("unpacked-here")
+    for strange in (elsewhere, beside):
+        shutil.copytree(run, strange)
 
-    said = leyden(project, "reproduce", str(strange), "--code", "original", code=2)
+        said = leyden(project, "reproduce", str(strange), "--code", "original", code=2)
 
-    assert "does not lie in a project of yours" in said
+        assert "no launch of yours has recorded that code for a run at this place" in said
     assert not (project / "executed").exists()
 
 

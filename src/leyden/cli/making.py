@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from leyden.config.frozen import freeze
 from leyden.config.jobs import Context
 from leyden.errors import RunError
-from leyden.runs import manifest
+from leyden.runs import manifest, origin
 from leyden.runs.directory import RunDirectory, candidates, stamp
 from leyden.runs.witness import spared
 
@@ -53,8 +53,10 @@ def begun(
         directory = RunDirectory.create(path, frozen, {"overrides": list(context.overrides), "choices": chosen})
     except FileExistsError:
         return None
+    code = None
     with spared("could not be begun: execution will try again"):
-        manifest.begin(directory, sys.argv, config=frozen, surroundings=surroundings)
+        code = manifest.begin(directory, sys.argv, config=frozen, surroundings=surroundings)["code"]
+    origin.remember_run(directory.path, code)
     return directory
 
 

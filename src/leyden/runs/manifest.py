@@ -24,7 +24,7 @@ from leyden import atomic, secrets
 from leyden.config.bounded import read_json
 from leyden.config.project import CODE_ROOT, project_root
 from leyden.experiment import Experiment
-from leyden.runs import code
+from leyden.runs import code, origin
 from leyden.runs.data_identity import by_name, of_loader, of_paths, paths_in, recipe
 from leyden.runs.determinism import flags
 from leyden.runs.directory import RunDirectory, now
@@ -163,6 +163,7 @@ def _attempted(directory: RunDirectory, record: dict[str, Any]) -> dict[str, Any
     if not here and not record["attempts"]:
         kept = root if record["code"].get("snapshot") else None
         record = {**record, "code": _keep_code(directory, _clean(code.capture(root)), kept)}
+        origin.renew_code(directory.path, record["code"])
     executed = record["code"]["hash"] if here or not record["attempts"] else code.state(root)["hash"]
     number = int(directory.status().get("attempts", len(record["attempts"]) + 1))
     attempts = [*record["attempts"], {"attempt": number, "started": now(), **_process(), "code": executed}]

@@ -28,7 +28,7 @@ from leyden.config.project import CODE_ROOT
 from leyden.config.trust import Trust
 from leyden.errors import RunError
 from leyden.paths import relocated
-from leyden.runs import manifest
+from leyden.runs import manifest, origin
 from leyden.runs.code import GitError, git
 from leyden.runs.difference import Difference, differences
 from leyden.runs.directory import RunDirectory, candidates
@@ -101,7 +101,9 @@ def copied(original: RunDirectory, place: Path | None = None, overrides: Sequenc
             copy = RunDirectory.create(path, config, typed)
         except FileExistsError:
             continue
-        manifest.begin(copy, sys.argv, "reproduce")
+        begun = manifest.begin(copy, sys.argv, "reproduce")
+        if origin.is_own(original.path):
+            origin.remember_run(copy.path, begun["code"])
         return copy
     raise RunError(f"{place} exists already. Nothing is ever overwritten: name a directory that does not exist.")
 
@@ -234,15 +236,17 @@ def _check_own(recorded: Mapping[str, Any], original: RunDirectory, trusted: Seq
     """Refuse to run code that somebody else may have recorded: a commit and a patch can hold anything.
 
     Raises:
-        RunError: If neither the run nor the repository it names is the user's own, nor trusted.
+        RunError: If the user's own launch has not recorded this code, and the directory is not trusted.
     """
-    trust = Trust.of(original.path, trusted)
-    root = Path(recorded.get("code", {}).get("root") or original.path).resolve()
-    own = trust.home is not None and trust.home.is_relative_to(root) and original.path.is_relative_to(root)
-    if not own and not trust.reaches(original.path):
+    state = recorded.get("code")
+    own = isinstance(state, Mapping) and origin.is_own_code(original.path, state)
+    if not own and not Trust.of(original.path, trusted).reaches(original.path):
+        root = state.get("root") if isinstance(state, Mapping) else None
         raise RunError(
-            f"--code original runs the code that {original.path} recorded, of the repository {root}, and the run does "
-            f"not lie in a project of yours. Look at its code.patch, then allow it: --trust {original.path}{os.sep}"
+            f"--code original would run the code that {original.path} names, of the repository {root!r:.200}, and no "
+            "launch of yours has recorded that code for a run at this place: it was made by someone else or on another "
+            "machine, moved, copied, or changed. Look at its manifest.json and code.patch, then allow it: "
+            f"--trust {original.path}{os.sep}"
         )
 
 
