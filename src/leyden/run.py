@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    from leyden import early
+    from leyden import early, terminal
     from leyden.cli import startup
 
     early.listen()
+    terminal.prepare()
     startup.begin(["run", *sys.argv[1:]])
     from leyden.cli.masked_output import mask
     from leyden.cli.run import main

@@ -7,6 +7,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from leyden.terminal import LONGEST, printable
+
 COLOURS = {"finished": 32, "running": 36, "queued": 36, "interrupted": 33, "silent": 33, "failed": 31, "dead": 31}
 _GAP = "  "
 
@@ -16,11 +18,9 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def printable(text: str) -> str:
-    """Return *text* with everything replaced that could command a terminal, line breaks included."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else " " if letter in "\n\t" else "?" for letter in text)
+def longest() -> int:
+    """Return after how many letters a line of a file is cut: where a person reads along, not where a program does."""
+    return LONGEST if on_terminal() else sys.maxsize
 
 
 def coloured(text: str, code: int | None) -> str:

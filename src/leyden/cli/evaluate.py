@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from leyden.cli.trusting import add_trust
 from leyden.errors import LeydenError
 from leyden.runs.inference import find
+from leyden.terminal import complain, printable
 
 
 def parser(command: str, description: str) -> ArgumentParser:
@@ -29,10 +29,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         trained = find(arguments.path, arguments.overrides, "last" if arguments.last else "best", arguments.trust)
         trainer, experiment = trained.experiment.trainer, trained.experiment
-        print(f"checkpoint  {trained.checkpoint}")
+        print(f"checkpoint  {printable(trained.checkpoint)}")
         evaluate = trainer.validate if arguments.validate else trainer.test
         evaluate(experiment.model, datamodule=experiment.data, ckpt_path=str(trained.checkpoint))
     except LeydenError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     return 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from leyden.errors import LeydenError
+from leyden.terminal import complain
 
 COMMANDS = {
     "logs": "what a job has printed, as it grows with -f; of any rank, or of the job itself",
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         code: int = import_module(f"leyden.cli.jobs_{name}").main(words)
     except LeydenError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
+from leyden import terminal
 from leyden.launch.jobs.questions import Questions
 from leyden.runs.listing import default_root
 
@@ -43,10 +43,7 @@ def parse(made: ArgumentParser, argv: Sequence[str]) -> Namespace:
 def complain(questions: Questions) -> None:
     """Say on the error stream what SLURM did not tell, so that nobody takes the files for the whole truth."""
     if questions.silence:
-        print(
-            f"what SLURM knows is missing ({questions.silence}): its jobs stand here as their files tell",
-            file=sys.stderr,
-        )
+        terminal.complain(f"what SLURM knows is missing ({questions.silence}): its jobs stand here as their files tell")
 
 
 def several(number: int, word: str = "job") -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from leyden.cli.columns import on_terminal
+from leyden.cli.columns import longest
 from leyden.cli.jobs_arguments import parse, parser
 from leyden.errors import RunError
 from leyden.launch.jobs.listing import look
@@ -15,6 +15,7 @@ from leyden.launch.jobs.questions import Questions
 from leyden.launch.jobs.records import record_of
 from leyden.runs.listing import find
 from leyden.runs.tail import follow, last_lines, log_file
+from leyden.terminal import printable_lines
 
 
 def main(argv: Sequence[str]) -> int:
@@ -73,6 +74,6 @@ def _over(path: Path) -> Callable[[], bool]:
 
 
 def _put(text: str) -> None:
-    """Print at once; on a terminal what a log holds cannot command it."""
-    sys.stdout.write(text.replace("\x1b", "␛") if on_terminal() else text)
+    """Print at once."""
+    sys.stdout.write(printable_lines(text, longest()))
     sys.stdout.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from argparse import Namespace
@@ -16,11 +15,11 @@ from leyden.errors import ConfigurationError
 from leyden.launch.jobs.listing import LATELY, Job, jobs_in
 from leyden.launch.jobs.questions import Questions
 from leyden.launch.jobs.records import LOCAL, RANKS, SLURM
+from leyden.terminal import as_json, clear
 
 STATES = (*COLOURS, "unknown")
 LAUNCHERS = (SLURM, LOCAL, RANKS, "none")
 COLUMNS = ("run", "launcher", "job", "state", "epoch", "step", "age", "node", "reason")
-_HOME = "\x1b[H\x1b[2J"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -54,9 +53,9 @@ def _show(arguments: Namespace, states: set[str], launchers: set[str]) -> None:
         for job in found
         if (not states or job.state in states) and (not launchers or (job.files.launcher or "none") in launchers)
     ]
-    lines = [json.dumps([job.row() for job in jobs], indent=2)] if arguments.json else table(jobs)
+    lines = [as_json([job.row() for job in jobs])] if arguments.json else table(jobs)
     if arguments.watch is not None and on_terminal():
-        print(_HOME, end="")
+        clear()
     print("\n".join(lines), flush=True)
     complain(questions)
     sys.stderr.flush()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from leyden.cli.columns import COLOURS, coloured, printable
+from leyden.cli.columns import COLOURS, coloured
 from leyden.cli.jobs_arguments import complain, parse, parser
 from leyden.launch.jobs.listing import Job, jobs_in
 from leyden.launch.jobs.questions import Questions
 from leyden.launch.jobs.why import Explanation, why
+from leyden.terminal import as_json, printable
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     jobs = jobs_in(arguments.places or ["last"], arguments.root, questions, None)
     answers = [(job, why(job)) for job in jobs]
     if arguments.json:
-        print(json.dumps([{**job.row(), **answer.row()} for job, answer in answers], indent=2))
+        print(as_json([{**job.row(), **answer.row()} for job, answer in answers]))
     else:
         print("\n\n".join("\n".join(_lines(job, answer)) for job, answer in answers))
     complain(questions)
@@ -32,5 +32,5 @@ def main(argv: Sequence[str]) -> int:
 def _lines(job: Job, answer: Explanation) -> list[str]:
     state = coloured(answer.state, COLOURS.get(answer.state))
     trace = [f"  {printable(line)}" for line in answer.trace.lines] if answer.trace is not None else []
-    next_ = [f"next: {answer.advice}"] if answer.advice else []
+    next_ = [f"next: {printable(answer.advice)}"] if answer.advice else []
     return [f"{printable(job.name)}  {state}", *map(printable, answer.sentences), *trace, *next_]

@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 
-from leyden import __version__
+from leyden import __version__, terminal
 from leyden.cli import startup
 
 COMMANDS = {
@@ -27,6 +28,7 @@ COMMANDS = {
     "report": "write a page about a run, or about several side by side",
     "lightning": "run a script written for Lightning on Leyden, unchanged",
 }
+READING = ("runs", "jobs", "report", "reproduce", "submit")  # draw nothing: text and colours are all they print
 
 
 def usage() -> str:
@@ -49,6 +51,7 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (default: the process's own); returns the exit code."""
     if argv is None:
+        terminal.prepare()
         startup.begin(sys.argv[1:])
     try:
         return dispatch(list(sys.argv[1:] if argv is None else argv))
@@ -76,5 +79,6 @@ def dispatch(words: list[str]) -> int:
         hint = f"Did you mean: leyden {close[0]}" if close else f"Commands are: {', '.join(COMMANDS)}"
         print(f"leyden: {words[0]!r} is no command. {hint}", file=sys.stderr)
         return 2
-    code: int = import_module(f"leyden.cli.{words[0]}").main(words[1:])
+    with terminal.plain_output() if words[0] in READING else nullcontext():
+        code: int = import_module(f"leyden.cli.{words[0]}").main(words[1:])
     return code

@@ -17,6 +17,7 @@ from leyden.launch import surviving
 from leyden.launch.ranks import Options, check_machines, report, start
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import RanksWanted, execute
+from leyden.terminal import complain, printable
 
 
 def run_and_report(
@@ -42,7 +43,7 @@ def run_and_report(
     try:
         check_machines(*wanted, command=f"-m leyden.run {directory.path}")
     except ConfigurationError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     return start(directory, Options(wanted[0], trusted, until, composed))
 
@@ -55,7 +56,7 @@ def _executed(directory: RunDirectory, experiment: Experiment | None, trusted: S
     except Interrupted as stop:
         lost = "" if stop.checkpoint else ", nothing saved: checkpoints are off"
         if first:
-            print(f"\n{stop}{lost}\n{stopped.said or f'resume with:  leyden run {place}'}", file=sys.stderr)
+            complain(f"\n{stop}{lost}\n{stopped.said or f'resume with:  leyden run {place}'}")
         return stop.exit_code
     except KeyboardInterrupt:
         if first:
@@ -63,14 +64,14 @@ def _executed(directory: RunDirectory, experiment: Experiment | None, trusted: S
         return 130
     except RankError as error:
         if not report.write(error) and error.rank != 0:  # who has started the ranks, or rank 0, tells it
-            print(f"{error}\nrun directory  {place}", file=sys.stderr)
+            complain(f"{error}\nrun directory  {place}")
         return 2 if error.refused else 1
     except LeydenError as error:
         refused = isinstance(error, (ConfigurationError, RunError, UnsafeCheckpointError))
         report.write(error)
         full = disk.trouble(error.__cause__, directory.path, place) if isinstance(error.__cause__, OSError) else None
         if first or not refused:  # what cannot be meant is the same on all ranks
-            print(full or f"{error}\nrun directory  {place}", file=sys.stderr)
+            complain(full or f"{error}\nrun directory  {place}")
         return 2 if refused else 1
     except RanksWanted:
         raise
@@ -91,7 +92,8 @@ def table(results: Mapping[str, float]) -> str:
     """Format final metrics, one line each."""
     if not results:
         return "no metrics were logged"
-    width = max(map(len, results))
-    rows = [f"{name:<{width}}  {value:.6g}" for name, value in sorted(results.items())]
+    shown = {printable(name): value for name, value in results.items()}
+    width = max(map(len, shown))
+    rows = [f"{name:<{width}}  {value:.6g}" for name, value in sorted(shown.items())]
     rule = "─" * max(map(len, rows))
     return "\n".join(["", "results", rule, *rows, rule])

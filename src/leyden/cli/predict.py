@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from leyden import atomic
 from leyden.cli.evaluate import parser
 from leyden.errors import ConfigurationError, LeydenError
 from leyden.runs.inference import find
+from leyden.terminal import complain, printable
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,13 +27,13 @@ def main(argv: Sequence[str]) -> int:
             raise ConfigurationError(f"{output} exists already. Choose another file with --output, or remove it first.")
         trained = find(arguments.path, arguments.overrides, "last" if arguments.last else "best", arguments.trust)
         experiment = trained.experiment
-        print(f"checkpoint  {trained.checkpoint}")
+        print(f"checkpoint  {printable(trained.checkpoint)}")
         found = experiment.trainer.predict(
             experiment.model, datamodule=experiment.data, ckpt_path=str(trained.checkpoint)
         )
         atomic.write(output, lambda file: torch.save(found, file))
     except LeydenError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
-    print(f"{len(found or [])} batches of predictions in {output}")
+    print(f"{len(found or [])} batches of predictions in {printable(output)}")
     return 0

@@ -14,6 +14,7 @@ from leyden.launch.local.following import find, follow, go_on
 from leyden.launch.local.launcher import VOUCHED
 from leyden.launch.local.record import is_held
 from leyden.launch.local.screen import Screen
+from leyden.terminal import complain
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,5 +37,5 @@ def main(argv: Sequence[str]) -> int:
             return follow(folder, Screen())
         return go_on(folder, Screen(), {Path(path): found for path, found in given.items()}, arguments.trust)
     except (ConfigurationError, RunError) as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2

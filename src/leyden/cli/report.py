@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
 from leyden import atomic
 from leyden.errors import ConfigurationError, RunError
+from leyden.terminal import complain, printable
 
 
 def main(argv: Sequence[str]) -> int:
@@ -19,9 +19,9 @@ def main(argv: Sequence[str]) -> int:
         out = _free(arguments.out)
         atomic.write_text(out, _written(arguments.directories))
     except (ConfigurationError, RunError) as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
-    print(f"report  {out}")
+    print(f"report  {printable(out)}")
     if arguments.open:
         webbrowser.open(out.resolve().as_uri())
     return 0

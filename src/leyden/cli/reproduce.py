@@ -16,6 +16,7 @@ from leyden.runs.directory import RunDirectory
 from leyden.runs.guard import admitted
 from leyden.runs.reproduction import TOLERANCE, Reproduction
 from leyden.runs.verdict import Outcome
+from leyden.terminal import complain, printable_lines
 
 EXIT_CODES = {Outcome.EXACT: 0, Outcome.SAME_RECIPE: 3, Outcome.DIFFERENT: 4}
 
@@ -31,22 +32,24 @@ def main(argv: Sequence[str]) -> int:
         ranks = reproduction.ranks_to_start(original, arguments.ranks, typed)
         overrides = [*reproduction.same_updates(original, arguments.ranks), *typed]
         copy = reproduction.copied(original, arguments.out, overrides)
-        print(f"then and now\n\n{table(reproduction.preflight(original, copy))}\n", file=out, flush=True)
+        print(
+            f"then and now\n\n{printable_lines(table(reproduction.preflight(original, copy)))}\n", file=out, flush=True
+        )
         launcher += _tasks(launcher, ranks)
         code = reproduction.execute(
             original, copy, arguments.code, arguments.until, arguments.trust, out, ranks, launcher
         )
         if code:
-            print(f"the repetition ended with exit code {code}; see {shown(copy.path)}/logs", file=sys.stderr)
+            complain(f"the repetition ended with exit code {code}; see {shown(copy.path)}/logs")
             return code
         found = reproduction.judge(original, copy, arguments.tolerance, arguments.until)
     except (ConfigurationError, RunError) as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     if arguments.json:
-        print((copy.path / "reproduction.json").read_text(encoding="utf-8"), end="")
+        print(printable_lines((copy.path / "reproduction.json").read_text(encoding="utf-8"), sys.maxsize), end="")
     else:
-        print(report(found))
+        print(printable_lines(report(found)))
     return EXIT_CODES[found.verdict.outcome]
 
 

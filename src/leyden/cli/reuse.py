@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from leyden.cli.outcome import table
 from leyden.config.project import shown
 from leyden.runs.reuse import identical
+from leyden.terminal import complain
 
 
 def report_identical(config: Mapping[str, Any], output_dir: Path) -> bool:
@@ -24,7 +24,7 @@ def report_identical(config: Mapping[str, Any], output_dir: Path) -> bool:
     """
     found = identical(config, output_dir)
     if found.run is None:
-        print(f"nothing to reuse: {found.reason}", file=sys.stderr)
+        complain(f"nothing to reuse: {found.reason}")
         return False
     print(table(found.run.facts["metrics"]))
     print("nothing was trained: a finished run has the same config and the same code")

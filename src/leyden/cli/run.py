@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from leyden.cli.outcome import run_and_report
@@ -11,6 +10,7 @@ from leyden.cli.trusting import add_trust
 from leyden.errors import RunError
 from leyden.runs.directory import RunDirectory
 from leyden.spawn.lifeline import watch
+from leyden.terminal import complain
 
 
 def main(argv: Sequence[str]) -> int:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         directory = RunDirectory(arguments.directory)
     except RunError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     watch()
     return run_and_report(directory, trusted=arguments.trust, until=arguments.until, number=arguments.ranks)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from leyden.errors import LeydenError
+from leyden.terminal import complain
 
 COMMANDS = {
     "ls": "list runs, those that meet conditions, in an order",
@@ -53,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         code: int = import_module(f"leyden.cli.runs_{words[0]}").main(words[1:])
     except LeydenError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from leyden.errors import ConfigurationError, RunError
 from leyden.runs.exporting import nested
 from leyden.runs.listing import Run
 from leyden.runs.query import ordered, require
+from leyden.terminal import as_json, printable
 
 SMALL = tuple("loss error err nll perplexity ppl mae mse rmse wer cer bpc fid".split())
 LARGE = tuple("acc accuracy auc auroc f1 iou map precision recall dice bleu psnr r2 score".split())
@@ -35,9 +35,9 @@ def main(argv: Sequence[str]) -> int:
     require(runs, [arguments.metric])
     runs = best(runs, arguments.metric, smallest, arguments.all)[: max(1, arguments.limit)]
     if arguments.path:
-        print("\n".join(run.path for run in runs))
+        print("\n".join(printable(run.path) for run in runs))
     elif arguments.json:
-        print(json.dumps([nested(run) for run in runs], indent=2, default=str))
+        print(as_json([nested(run) for run in runs]))
     else:
         columns = [key for key in default_columns(runs, [arguments.metric]) if key != "step"]
         print("\n".join(table(runs, columns)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from leyden.runs.differing import SECTIONS, Difference, delta, differences
 from leyden.runs.exporting import finite
 from leyden.runs.listing import MISSING, find
 from leyden.runs.reading import document
+from leyden.terminal import as_json
 
 _HASH = re.compile("[0-9a-f]{40,}")  # of git, or a sha256
 NEEDS_MANIFEST = ("code", "environment", "data")
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     paths = [find(word, arguments.root) for word in arguments.runs]
     found = {name: rows for name, rows in differences(paths).items() if name in (arguments.only or SECTIONS)}
     if arguments.json:
-        print(json.dumps({"runs": [str(path) for path in paths], **_for_programs(found)}, indent=2, default=str))
+        print(as_json({"runs": [str(path) for path in paths], **_for_programs(found)}))
     else:
         print("\n".join(page(paths, found)))
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from leyden.cli.runs_arguments import parse, parser, selected
 from leyden.errors import ConfigurationError
 from leyden.runs.exporting import write
+from leyden.terminal import printable
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,5 +23,5 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigurationError(f"{arguments.file} exists already. Choose another name, or replace it with --force.")
     runs = selected(arguments, arguments.conditions)
     columns = write(runs, arguments.file)
-    print(f"{len(runs)} runs with {columns} columns in {arguments.file}")
+    print(f"{len(runs)} runs with {columns} columns in {printable(arguments.file)}")
     return 0

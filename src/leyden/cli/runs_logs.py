@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from leyden.cli.columns import on_terminal
+from leyden.cli.columns import longest
 from leyden.cli.runs_arguments import parse, parser
 from leyden.runs.listing import find
 from leyden.runs.tail import follow, last_lines, log_file
+from leyden.terminal import printable_lines
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,6 +30,6 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _put(text: str) -> None:
-    """Print at once; on a terminal what a log holds cannot command it."""
-    sys.stdout.write(text.replace("\x1b", "␛") if on_terminal() else text)
+    """Print at once."""
+    sys.stdout.write(printable_lines(text, longest()))
     sys.stdout.flush()

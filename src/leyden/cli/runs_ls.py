@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from leyden.cli.columns import on_terminal, render
@@ -10,6 +9,7 @@ from leyden.cli.runs_arguments import cell, keys_of, metrics_of, parse, parser, 
 from leyden.runs.exporting import nested
 from leyden.runs.listing import Run
 from leyden.runs.query import require
+from leyden.terminal import as_json
 
 SCREEN = 50  # rows on a terminal, unless told otherwise
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     limit = arguments.limit if arguments.limit is not None else SCREEN if on_terminal() and not arguments.json else 0
     kept = runs[:limit] if limit > 0 else runs
     if arguments.json:
-        print(json.dumps([nested(run) for run in kept], indent=2, default=str))
+        print(as_json([nested(run) for run in kept]))
         return 0
     if arguments.columns:
         columns = arguments.columns.split(",")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from leyden.errors import ConfigurationError
 from leyden.runs.keeping import empty, refusal, remove, size, trashed
 from leyden.runs.listing import find
 from leyden.runs.query import condition
+from leyden.terminal import complain
 
 UNDONE = "Nothing was removed."
 
@@ -61,7 +61,7 @@ def _meant(arguments: Namespace) -> list[Path]:
     if reasons and named:
         raise ConfigurationError("\n".join([*reasons.values(), "Nothing was removed."]))
     for reason in reasons.values():
-        print(f"stays: {reason}", file=sys.stderr)
+        complain(f"stays: {reason}")
     return [path for path in paths if path not in reasons]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from leyden.cli.columns import COLOURS, aligned, coloured, number, printable, span
+from leyden.cli.columns import COLOURS, aligned, coloured, longest, number, span
 from leyden.cli.runs_arguments import parse, parser, status
 from leyden.config.project import shown
 from leyden.runs.archive import is_checkpoint
@@ -16,6 +15,7 @@ from leyden.runs.exporting import finite, nested
 from leyden.runs.keeping import size
 from leyden.runs.listing import Run, find, one
 from leyden.runs.reading import document
+from leyden.terminal import as_json, printable, printable_lines
 
 DOCUMENTS = ("manifest", "fingerprint", "reproduction")
 Lines = list[tuple[str, str]]
@@ -31,10 +31,10 @@ def main(argv: Sequence[str]) -> int:
     path = find(arguments.run, arguments.root)
     run = one(path, arguments.root)
     if arguments.config:
-        print((path / "config.yaml").read_text(encoding="utf-8", errors="replace"), end="")
+        print(printable_lines((path / "config.yaml").read_text(encoding="utf-8", errors="replace"), longest()), end="")
     elif arguments.json:
         documents = {name: document(path / f"{name}.json") for name in DOCUMENTS}
-        print(json.dumps(finite({**nested(run), **documents}), indent=2, default=str))
+        print(as_json(finite({**nested(run), **documents})))
     else:
         print("\n".join(page(run)))
     return 0

@@ -9,7 +9,6 @@ leyden submit --test-only ...                          what the cluster says to 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from leyden.launch.slurm import launcher as slurm
 from leyden.launch.slurm.plugin import SlurmPlugin
 from leyden.launch.slurm.script import tried
 from leyden.runs.directory import RunDirectory
+from leyden.terminal import complain
 
 DEFAULT = f"{LAUNCHER}=slurm"
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
             return run_app("train", [*overrides, *_default(overrides)], task, how)
         return _submit([RunDirectory(each) for each in directories], overrides, given)
     except (ConfigurationError, RunError) as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
 
 

@@ -37,6 +37,7 @@ from leyden.config.problems import ConfigProblems, Problem
 from leyden.config.project import put_project_on_path, shipped_conf
 from leyden.config.search_path import register
 from leyden.errors import ConfigurationError, RunError
+from leyden.terminal import complain
 
 FAILED = 1  # exit code of a constructor that raised
 USAGE = 2  # exit code of a command that was not meant as it was given
@@ -62,10 +63,10 @@ def run_app(config_name: str, argv: Sequence[str], task: Task, starter: Starter 
     try:
         return _run(config_name, list(argv), Execution(task, starter))
     except ConfigurationError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return USAGE
     except RunError as error:  # of a sweep that cannot go on without the result of a run
-        print(error, file=sys.stderr)
+        complain(error)
         return FAILED
     except SystemExit as leaving:  # argparse and Hydra leave this way after showing something
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
@@ -156,11 +157,11 @@ class Execution:
         try:
             code = self.task(config, context())
         except ConfigurationError as error:
-            print(error, file=sys.stderr)
+            complain(error)
             return USAGE
         except BuildError as error:
-            traceback.print_exception(error.__cause__)
-            print(error, file=sys.stderr)
+            complain("".join(traceback.format_exception(error.__cause__)))
+            complain(error)
             return FAILED
         return code if isinstance(code, int) else 0
 

@@ -16,6 +16,8 @@ import os
 import sys
 from pathlib import Path
 
+from leyden.terminal import printable
+
 CODE_ROOT = "LEYDEN_CODE_ROOT"  # a project to take code from in the place of the one the current directory lies in
 
 
@@ -49,7 +51,7 @@ def put_project_on_path() -> None:
 
 
 def shown(path: str | Path) -> str:
-    """Write *path* as a person in the current directory would."""
+    """Write *path* as a person in the current directory would, for a terminal."""
     here = Path.cwd().resolve()
     full = Path(path).resolve()
-    return str(full.relative_to(here)) if full.is_relative_to(here) else str(full)
+    return printable(full.relative_to(here) if full.is_relative_to(here) else full)

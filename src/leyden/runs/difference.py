@@ -15,6 +15,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from leyden.terminal import printable
+
 
 class Effect(StrEnum):
     """What a difference means for a result that should be equal bit for bit."""
@@ -120,7 +122,7 @@ def table(found: list[Difference]) -> str:
     """Write differences as lines for a terminal."""
     if not found:
         return "nothing differs between then and now"
-    rows = [(each.effect.value, each.key, _short(each.then), _short(each.now)) for each in found]
+    rows = [(each.effect.value, printable(each.key), _short(each.then), _short(each.now)) for each in found]
     widths = [max(len(row[column]) for row in (("", "", "then", "now"), *rows)) for column in range(3)]
     head = ("", "", "then", "now")
     return "\n".join(
@@ -146,5 +148,5 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _short(value: Any, longest: int = 40) -> str:
-    text = " ".join(str(value).split())
+    text = printable(" ".join(str(value).split()))
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

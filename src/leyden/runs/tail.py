@@ -9,6 +9,7 @@ from pathlib import Path
 from leyden.errors import RunError
 from leyden.runs.life import state
 from leyden.runs.reading import document
+from leyden.terminal import Decoder
 
 
 def log_file(path: Path, rank: int) -> Path:
@@ -27,16 +28,17 @@ def log_file(path: Path, rank: int) -> Path:
 
 
 def last_lines(file: Path, count: int | None) -> tuple[str, int]:
-    """Return the last *count* lines of a file, all with None, and where it ended."""
-    content = file.read_bytes()
-    lines = content.decode("utf-8", "replace").splitlines(keepends=True)
-    return "".join(lines if count is None else lines[max(0, len(lines) - count) :]), len(content)
+    """Return the last *count* lines of a file, all with None, and where they end; they are printable."""
+    content, decoder = file.read_bytes(), Decoder()
+    lines = decoder.text(content).splitlines(keepends=True)
+    shown = lines if count is None else lines[max(0, len(lines) - count) :]
+    return "".join(shown), len(content) - decoder.waiting
 
 
 def follow(
     path: Path, file: Path, at: int, interval: float = 0.2, ended: Callable[[], bool] | None = None
 ) -> Iterator[str]:
-    """Yield what is added to *file* after byte *at*, as it comes; ends when the run has.
+    """Yield what is added to *file* after byte *at*, as it comes and made printable; ends when the run has.
 
     Args:
         path: Of the run.
@@ -45,18 +47,19 @@ def follow(
         interval: Seconds between two looks.
         ended: Tells whether the run has; None asks its directory.
     """
+    decoder = Decoder()
     over = ended or (lambda: state(document(path / "status.json"), time.time()) not in ("running", "queued"))
     while True:
         done = over()
         size = file.stat().st_size
         if size < at:
-            at = 0  # begun anew
+            at, decoder = 0, Decoder()  # begun anew
         if size > at:
             with open(file, "rb") as opened:
                 opened.seek(at)
                 added = opened.read()
             at += len(added)
-            yield added.decode("utf-8", "replace")
+            yield decoder.text(added)
         elif done:
             return
         else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from leyden.config.project import shown
 from leyden.launch.local.standing import Standing
 from leyden.runs.directory import RunDirectory
+from leyden.terminal import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,11 +58,12 @@ class Screen:
 
     def say(self, line: str) -> None:
         """Print a line, above the table if there is one; runs do not end because nobody reads any more."""
+        shown_line = "\t".join(map(printable, line.split("\t")))
         with suppress(OSError):
             if self._drawing is not None:
-                self._drawing.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._drawing.console.print(shown_line, markup=False, highlight=False, soft_wrap=True)
             else:
-                sys.stdout.write(f"{line}\n")
+                sys.stdout.write(f"{shown_line}\n")
                 sys.stdout.flush()
 
     @staticmethod
@@ -141,7 +143,7 @@ def _table(rows: Rows) -> Table:
     for directory, each in rows:
         detail = each.metric or each.reason or (each.progress if each.state != "queued" else "")
         state = Text(each.state, style=_COLOURS.get(each.state, ""))
-        table.add_row(Text(shown(directory.path)), state, Text(detail), _span(each.spent))
+        table.add_row(Text(shown(directory.path)), state, Text(printable(detail)), _span(each.spent))
     return table
 
 

@@ -8,7 +8,6 @@ lost another rank       never the cause, as long as there is any other
 from __future__ import annotations
 
 import signal
-import sys
 
 from leyden.config.project import shown
 from leyden.launch.ranks.report import Report, read
@@ -16,6 +15,7 @@ from leyden.launch.ranks.starting import Plan
 from leyden.runs.directory import now
 from leyden.runs.execution import log_of
 from leyden.spawn.group import STOPPED, Group
+from leyden.terminal import complain
 
 _REFUSED = 2
 
@@ -48,7 +48,7 @@ def ended(plan: Plan, group: Group) -> int:
     else:
         said = reports[rank].message if rank in reports else f"rank {rank} of {world} has ended with exit code {code}"
         _write(plan, "failed", said)
-    print(f"\n{said}\nrun directory  {shown(plan.directory.path)}", file=sys.stderr)  # noqa: T201 - for who has called
+    complain(f"\n{said}\nrun directory  {shown(plan.directory.path)}")
     return code
 
 
@@ -79,8 +79,7 @@ def _show(plan: Plan, rank: int, world: int, code: int, report: Report) -> None:
         return
     told = report.message if code == _REFUSED else report.trace.rstrip()
     log = shown(log_of(plan.directory, rank))
-    print(f"\nrank {rank} of {world} has failed, see {log}\n\n{told}", file=sys.stderr)  # noqa: T201
-    print(f"\nrun directory  {shown(plan.directory.path)}", file=sys.stderr)  # noqa: T201
+    complain(f"\nrank {rank} of {world} has failed, see {log}\n\n{told}\n\nrun directory  {shown(plan.directory.path)}")
 
 
 def _write(plan: Plan, status: str, said: str) -> None:

@@ -21,6 +21,7 @@ from leyden.launch.slurm.script import text, tried
 from leyden.launch.slurm.submission import Submitted, submit
 from leyden.launch.slurm.waiting import standing, wait_for
 from leyden.runs.directory import RunDirectory
+from leyden.terminal import printable_lines
 
 FOLDER = "slurm"  # of a submission, in the run directory or beside several
 NAME = "leyden"
@@ -134,5 +135,5 @@ def _counted(number: int) -> str:
 
 
 def _say(lines: Sequence[str]) -> None:
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(printable_lines("\n".join(lines)) + "\n")
     sys.stdout.flush()
