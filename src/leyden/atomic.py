@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,9 +27,9 @@ def write(path: str | os.PathLike[str], fill: Callable[[IO[bytes]], Any]) -> Pat
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    scratch, handle = _scratch(target)
     try:
-        with open(scratch, "wb") as file:
+        with open(handle, "wb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
@@ -36,6 +37,19 @@ def write(path: str | os.PathLike[str], fill: Callable[[IO[bytes]], Any]) -> Pat
     finally:
         scratch.unlink(missing_ok=True)
     return target
+
+
+def _scratch(target: Path) -> tuple[Path, int]:
+    """Open a new file beside *target*: never one that is there, since it might be a link to another place."""
+    name = f".{target.name}.{os.getpid()}"
+    for path in (target.with_name(f"{name}.tmp"), target.with_name(f"{name}.{os.urandom(4).hex()}.tmp")):
+        with suppress(OSError):
+            path.unlink()  # of a process that was killed
+        try:
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:
+            continue
+    raise FileExistsError(f"{name}.*.tmp in {target.parent} are taken")
 
 
 def put(scratch: Path, target: Path) -> None:

@@ -5,6 +5,7 @@
     ├── CheckpointError (also ValueError)       a checkpoint that is damaged, foreign or does not fit
     │   └── UnsafeCheckpointError               one that would execute something, or fill the memory
     ├── RunError (also RuntimeError)            a run directory that cannot be made or executed
+    │   └── UnsafeFileError (also ValueError)   a file in it that is a link, a pipe, too large ...
     ├── RankError (also RuntimeError)           another rank has failed, has gone, or is not heard of
     └── StageEnded                              a callback has what it wanted of a stage; no failure
     Interrupted (KeyboardInterrupt)             SIGINT or SIGTERM, acted on at a step boundary
@@ -36,6 +37,10 @@ class UnsafeCheckpointError(CheckpointError):
 
 class RunError(LeydenError, RuntimeError):
     """A run directory that cannot be created, read or executed."""
+
+
+class UnsafeFileError(RunError, ValueError):
+    """A file of a run directory that is not what it should be: a link, a pipe, a folder, too large, not readable."""
 
 
 class RankError(LeydenError, RuntimeError):

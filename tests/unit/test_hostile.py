@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import re
 import sys
 import zipfile
 
@@ -580,7 +581,8 @@ def test_a_link_that_leads_out_of_the_directory_is_refused(name, run, tmp_path, 
     (run / name).symlink_to(outside)
 
     for command in ("run", "evaluate", "predict"):
-        assert "is a link that leads out of the run" in refused(capsys, run, command=command)
+        assert re.search(r"is a link(, to .*outside: it is not followed| that leads out of the run)",
+                         refused(capsys, run, command=command))  # fmt: skip
 
     assert (outside.read_text() if outside.is_file() else list(outside.iterdir())) == before
 
@@ -588,7 +590,7 @@ def test_a_link_that_leads_out_of_the_directory_is_refused(name, run, tmp_path, 
 def test_a_link_to_nowhere_or_to_itself_is_refused(run, tmp_path, capsys):
     (run / "metrics.csv").symlink_to(tmp_path / "created-by-writing")
 
-    assert "leads out of the run" in refused(capsys, run)
+    assert "metrics.csv is a link, to" in refused(capsys, run)
     assert not (tmp_path / "created-by-writing").exists()
 
     (run / "metrics.csv").unlink()
@@ -619,7 +621,7 @@ def test_a_named_pipe_is_refused_and_not_waited_for(name, run, capsys):
     (run / name).unlink(missing_ok=True)
     os.mkfifo(run / name)
 
-    assert "is neither a file nor a folder" in refused(capsys, run)
+    assert f"{name} is a pipe, no" in refused(capsys, run)
 
 
 # --- checkpoints -----------------------------------------------------------------------------

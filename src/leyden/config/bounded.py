@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
+from leyden import regular
 from leyden.errors import ConfigurationError
 
 LARGEST = 4 * 2**20  # bytes; a config has a few thousand
@@ -22,25 +22,14 @@ DEEPEST = 50  # dicts and lists within each other
 
 
 def read_text(path: str | os.PathLike[str], largest: int = LARGEST) -> str:
-    """Read a whole text file in UTF-8, if it is a regular one of no more than *largest* bytes.
+    """Read a whole text file in UTF-8, if it is a regular one of no more than *largest* bytes, and no link.
 
     Raises:
-        ConfigurationError: If it is anything else.
-        OSError: If it is not there, or may not be read.
+        UnsafeFileError: If it is anything else.
+        ConfigurationError: If it is no text.
+        FileNotFoundError: If it is not there.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would be waited for
-    with open(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigurationError(
-                f"{os.fspath(path)} is no regular file. Expected a text file; look where it is from."
-            )
-        content = file.read(largest + 1) if found.st_size <= largest else b""
-    if found.st_size > largest or len(content) > largest:
-        raise ConfigurationError(
-            f"{os.fspath(path)} has {found.st_size:,} bytes: too large to be what it should be. Expected at most "
-            f"{largest:,}; it was not read."
-        )
+    content = regular.read(os.path.dirname(path) or ".", os.path.basename(path), largest)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -149,7 +149,7 @@ def listed(project: Path) -> list[str]:
     if not file.is_file():
         return []
     try:
-        found: Any = tomllib.loads(read_text(file)).get("tool", {}).get("leyden", {}).get("trust", [])
+        found: Any = tomllib.loads(read_text(file.resolve())).get("tool", {}).get("leyden", {}).get("trust", [])
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file} cannot be read: {error}. Expected TOML.") from error
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):

@@ -24,11 +24,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from leyden import atomic, secrets
+from leyden import atomic, regular, secrets
 from leyden.config.bounded import read_json
 from leyden.config.frozen import dump, load
 from leyden.errors import CheckpointError, RunError, UnsafeCheckpointError
 from leyden.paths import relocated
+from leyden.runs import gate
 from leyden.runs.archive import is_checkpoint, open_checkpoint
 from leyden.warnings import log
 
@@ -59,12 +60,13 @@ class RunDirectory:
         path: An existing run directory; see `create` for a new one.
 
     Raises:
-        RunError: If there is no run in *path*.
+        RunError: If there is no run in *path*, or `leyden.runs.gate` refuses it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).resolve()
-        if not self.config_file.is_file():
+        gate.check(self.path)
+        if not regular.there(self.path, "config.yaml"):
             what = "holds no config.yaml" if self.path.is_dir() else "is no directory"
             raise RunError(
                 f"{os.fspath(path)} {what}, so that it is no run. Expected a directory that leyden train made."
@@ -149,18 +151,18 @@ class RunDirectory:
         Raises:
             RunError: If another process is executing it.
         """
-        with open(self.path / ".lock", "a+") as file:
+        with regular.held(self.path, gate.LOCK) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                file.seek(0)
+                said = file.read(20).decode("ascii", "replace").strip()
                 raise RunError(
-                    f"{self.path} is being executed by process {file.read(20).strip() or 'unknown'}. "
+                    f"{self.path} is being executed by process {said if said.isdigit() else 'unknown'}. "
                     "Wait until it is done, or stop it first."
                 ) from None
             file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            file.seek(0)
+            file.write(str(os.getpid()).encode())
             yield
 
 
