@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 
 
 class TrainerFn(StrEnum):
@@ -30,13 +30,21 @@ class RunningStage(StrEnum):
         return self in (RunningStage.VALIDATING, RunningStage.TESTING, RunningStage.SANITY_CHECKING)
 
 
+class StageOutcome(StrEnum):
+    """How a stage ended, as loggers are told; Lightning's loggers say ``finished``, too."""
+
+    SUCCESS = auto()
+    FINISHED = auto()
+    FAILED = auto()
+
+
 class TrainerStatus(StrEnum):
     """How the latest call stands."""
 
-    INITIALIZING = "initializing"
-    RUNNING = "running"
-    FINISHED = "finished"
-    INTERRUPTED = "interrupted"
+    INITIALIZING = auto()
+    RUNNING = auto()
+    FINISHED = auto()
+    INTERRUPTED = auto()
 
     @property
     def stopped(self) -> bool:

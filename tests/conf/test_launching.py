@@ -138,7 +138,7 @@ def test_all_runs_of_a_multirun_lie_in_one_directory_and_know_their_numbers(at, 
 
     assert [each.path.name for each in directories] == ["0", "1", "2"]
     assert len({each.path.parent for each in directories}) == 1
-    assert {each.status()["status"] for each in directories} == {"queued"}
+    assert {each.status().state for each in directories} == {"queued"}
     assert [each.config()["seed"] for each in directories] == [1, 2, 3]
     assert all((each.path / "manifest.json").is_file() for each in directories)
 

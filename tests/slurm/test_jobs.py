@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from leyden.runs.directory import RunDirectory, now
+from leyden.runs.directory import RunDirectory
+from leyden.runs.record.moments import now
 from tests.slurm import submitting
 from tests.slurm.submitting import HELD, prepared, told
 

@@ -10,10 +10,12 @@ from leyden.errors import ConfigurationError
 from leyden.launch.jobs.cancelling import cancellable, executing
 from leyden.launch.jobs.launchers import FILE, again, keep
 from leyden.launch.jobs.listing import Job
-from leyden.launch.jobs.records import Record, read
 from leyden.launch.jobs.retrying import refusal, retry
-from leyden.launch.jobs.standing import Standing
-from leyden.runs.life import alive
+from leyden.launch.status import Standing
+from leyden.runs.record.files import read
+from leyden.runs.record.job import JobRecord
+from leyden.runs.record.liveness import alive
+from leyden.runs.record.state import RunState
 from tests.run_directories import make
 
 
@@ -22,7 +24,7 @@ def job(path, state, **record):
     run = make(path / f"{state}-{time.monotonic_ns()}")
     if record:
         (run.path / "job.json").write_text(json.dumps(record))
-    return Job("run", read(run.path), Standing(state), None, time.time())
+    return Job("run", read(run.path), Standing(RunState(state)), None, time.time())
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_what_may_wait_at_a_cluster_that_does_not_answer_is_left_alone(tmp_path)
 def test_a_cluster_is_asked_for_the_same_once_more_but_not_to_wait_or_to_come_after_others(tmp_path):
     keep(tmp_path, "slurm", {"partition": "gpu", "nodes": 2, "wait": True, "dependency": "afterok:1"})
 
-    launcher = again(Record("slurm", "12_3", str(tmp_path)), ["friend"])
+    launcher = again(JobRecord("slurm", "12_3", str(tmp_path)), ["friend"])
 
     assert (launcher.options.partition, launcher.options.nodes) == ("gpu", 2)
     assert (launcher.options.wait, launcher.options.dependency, launcher.trusted) == (False, None, ("friend",))
@@ -70,11 +72,11 @@ def test_options_of_another_version_are_refused_with_the_file(tmp_path):
     keep(tmp_path, "slurm", {"partitoin": "gpu"})
 
     with pytest.raises(ConfigurationError, match=FILE):
-        again(Record("slurm", "12_3", str(tmp_path)))
+        again(JobRecord("slurm", "12_3", str(tmp_path)))
 
 
 @pytest.mark.parametrize(
-    "record", [Record(), Record("slurm", "12_3"), Record("slurm", "12_3", "/nowhere"), Record("x")]
+    "record", [JobRecord(), JobRecord("slurm", "12_3"), JobRecord("slurm", "12_3", "/nowhere"), JobRecord("x")]
 )
 def test_without_anything_kept_there_is_no_launcher(record):
     assert again(record) is None
@@ -84,8 +86,8 @@ def test_a_queue_of_this_machine_has_the_slots_it_had(tmp_path):
     content = {"options": {"slots": 3, "gpus_per_job": None}, "directories": [], "devices": {}}
     (tmp_path / "queue.json").write_text(json.dumps(content))
 
-    assert again(Record("local", "1_0", str(tmp_path))).options.slots == 3
-    assert again(Record("local", "1_0", str(tmp_path / "gone"))).options.slots is None
+    assert again(JobRecord("local", "1_0", str(tmp_path))).options.slots == 3
+    assert again(JobRecord("local", "1_0", str(tmp_path / "gone"))).options.slots is None
 
 
 def test_how_a_run_without_a_launcher_is_started_is_said(tmp_path):

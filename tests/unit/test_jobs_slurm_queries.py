@@ -9,7 +9,6 @@ from leyden.launch.slurm_queries import (
     cancel,
     details,
     expand,
-    is_id,
     parse_sacct,
     parse_scontrol,
     parse_squeue,
@@ -17,6 +16,7 @@ from leyden.launch.slurm_queries import (
     said,
     whole,
 )
+from leyden.runs.record.job import is_slurm_id
 
 SQUEUE = """\
 55356680_2|CANCELLED|None|node1|15|0|10:00|2026-11-22T13:56:15|2026-11-22T13:56:18|
@@ -71,7 +71,7 @@ def test_an_id_stands_for_the_elements_of_an_array(given, expected):
 
 def test_of_elements_the_array_is_asked_about_and_what_is_no_id_is_not():
     assert whole(["12_3", "12_4", "9", "--me", "", "7; rm", "\uff11\uff12"]) == ["12", "9"]
-    assert not any(map(is_id, ("-1", "1_", "1_2_3", "1 2", "--all")))
+    assert not any(map(is_slurm_id, ("-1", "1_", "1_2_3", "1 2", "--all")))
 
 
 def test_squeue_tells_states_reasons_nodes_and_how_a_script_ended():

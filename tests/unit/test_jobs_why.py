@@ -14,10 +14,10 @@ import pytest
 
 from leyden.launch.jobs.last_words import first_error, verdict
 from leyden.launch.jobs.listing import Job
-from leyden.launch.jobs.records import read
-from leyden.launch.jobs.standing import standing
 from leyden.launch.jobs.why import why
 from leyden.launch.slurm_queries import SlurmJob
+from leyden.launch.status import run_status
+from leyden.runs.record.files import read
 from tests.run_directories import make
 
 JOB = {"launcher": "slurm", "id": "12_3", "restarts": 10, "stalled_restarts": 2}
@@ -68,7 +68,7 @@ def asked(path, state=None, answered=True, details=None, **changes):
     """Ask why, given what SLURM says."""
     slurm = None if state is None else SlurmJob("12_3", state, **changes)
     files, now = read(path), time.time()
-    job = Job("digits/run", files, standing(files, slurm, answered, now), slurm, now)
+    job = Job("digits/run", files, run_status(files, slurm, answered, now), slurm, now)
     return why(job, lambda _: details or {})
 
 

@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from leyden.errors import RunError
-from leyden.launch.job import JobRecord, read, write
 from leyden.launch.launcher import batch_folder
 from leyden.launch.local.following import find
 from leyden.launch.local.record import FILE, Options, QueueRecord, existing, held, is_held
 from leyden.launch.local.standing import cancelled, code_of, standing
+from leyden.runs.record.job import NONE, JobRecord, read, write
 from tests.run_directories import make
 
 HOLD = """
@@ -98,13 +98,13 @@ def test_one_process_runs_a_queue_and_the_lock_goes_with_it(record):
 
 
 def test_a_job_that_was_written_down_is_read_and_a_strange_file_is_none(runs):
-    write(runs[0], JobRecord("local", "17_0", "/sweep/queue", "/sweep/0/logs/job.log"))
+    write(runs[0].path, JobRecord("local", "17_0", "/sweep/queue", "/sweep/0/logs/job.log"))
     (runs[1].path / "job.json").write_text("[1]")
 
-    assert read(runs[0])["id"] == "17_0"
-    assert read(runs[0])["ranks"] == 1
-    assert read(runs[1]) == {}
-    assert read(runs[2]) == {}
+    assert read(runs[0].path).id == "17_0"
+    assert read(runs[0].path).ranks == 1
+    assert read(runs[1].path) == NONE
+    assert read(runs[2].path) == NONE
 
 
 def test_a_run_stands_as_its_files_say(runs):

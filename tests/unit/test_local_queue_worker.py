@@ -9,7 +9,7 @@ import time
 import pytest
 
 from leyden.launch.local.worker import Found, Worker, log_of
-from leyden.runs.directory import now
+from leyden.runs.record.moments import now
 from tests.run_directories import make
 
 WAITING = "import signal, sys, time; print('up', flush=True); time.sleep(60)"

@@ -107,7 +107,7 @@ def test_a_run_that_fails_keeps_what_was_seen_and_no_secret(tmp_path, monkeypatc
     found = manifest.read(run)
     assert found["completed"] is None
     assert found["data"]["train"]["kind"] == "arrays"
-    assert "no connection to https://<secret>@host with <secret>" in run.status()["error"]
+    assert "no connection to https://<secret>@host with <secret>" in run.status().error
     for path in run.path.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
         assert SECRET.encode() not in content

@@ -53,7 +53,7 @@ def test_a_new_directory_holds_config_overrides_and_status(tmp_path):
 
     assert run.config_file.read_text().startswith("name: x\n")
     assert "- seed=3" in (run.path / "overrides.yaml").read_text()
-    assert run.status()["status"] == "queued"
+    assert run.status().state == "queued"
 
 
 def test_paths_below_the_directory_move_along_with_it(tmp_path):

@@ -7,9 +7,18 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from leyden.runs.record.state import RunState
 from leyden.terminal import LONGEST, printable
 
-COLOURS = {"finished": 32, "running": 36, "queued": 36, "interrupted": 33, "silent": 33, "failed": 31, "dead": 31}
+COLOURS: dict[str, int] = {
+    RunState.FINISHED: 32,
+    RunState.RUNNING: 36,
+    RunState.QUEUED: 36,
+    RunState.INTERRUPTED: 33,
+    RunState.SILENT: 33,
+    RunState.FAILED: 31,
+    RunState.DEAD: 31,
+}
 _GAP = "  "
 
 

@@ -12,8 +12,9 @@ from leyden.cli.jobs_arguments import parse, parser
 from leyden.errors import RunError
 from leyden.launch.jobs.listing import look
 from leyden.launch.jobs.questions import Questions
-from leyden.launch.jobs.records import record_of
 from leyden.runs.listing import find
+from leyden.runs.record import job as job_records
+from leyden.runs.record.state import PENDING
 from leyden.runs.tail import follow, last_lines, log_file
 from leyden.terminal import printable_lines
 
@@ -49,14 +50,14 @@ def _file(path: Path, rank: int | None, job: bool) -> Path | None:
     Without a choice that is rank 0's, or the job's own where rank 0 has not begun.
     """
     ranks = path / "logs" / f"rank{rank or 0}.log"
-    log = Path(record_of(path).log or "none")
+    log = Path(job_records.read(path).log or "none")
     own = [log, path / "logs" / log.name]  # the run may have been moved since
     files = own if job else [ranks] if rank is not None else [ranks, *own]
     return next((file for file in files if file.is_file()), None)
 
 
 def _absent(path: Path, rank: int | None, job: bool) -> str:
-    record = record_of(path)
+    record = job_records.read(path)
     if job and not record.log:
         return f"{path} was not handed to a launcher that keeps a log of its job. See the ranks' own: --rank 0"
     if job:
@@ -70,7 +71,7 @@ def _absent(path: Path, rank: int | None, job: bool) -> str:
 
 def _over(path: Path) -> Callable[[], bool]:
     """Return what tells whether the run has ended, SLURM's word included."""
-    return lambda: look([("", path)], Questions())[0].state not in ("running", "queued")
+    return lambda: look([("", path)], Questions())[0].state not in PENDING
 
 
 def _put(text: str) -> None:

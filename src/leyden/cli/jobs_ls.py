@@ -14,10 +14,12 @@ from leyden.config.problems import closest
 from leyden.errors import ConfigurationError
 from leyden.launch.jobs.listing import LATELY, Job, jobs_in
 from leyden.launch.jobs.questions import Questions
-from leyden.launch.jobs.records import LOCAL, RANKS, SLURM
+from leyden.runs.record.files import RANKS
+from leyden.runs.record.job import LOCAL, SLURM
+from leyden.runs.record.state import RunState
 from leyden.terminal import as_json, clear
 
-STATES = (*COLOURS, "unknown")
+STATES = (*COLOURS, RunState.UNKNOWN)
 LAUNCHERS = (SLURM, LOCAL, RANKS, "none")
 COLUMNS = ("run", "launcher", "job", "state", "epoch", "step", "age", "node", "reason")
 

@@ -11,6 +11,7 @@ from leyden.errors import ConfigurationError
 from leyden.launch.jobs.listing import Outcome, jobs_in, named_in
 from leyden.launch.jobs.questions import Questions
 from leyden.launch.jobs.retrying import refusal, retry
+from leyden.runs.record.state import RunState
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,8 +47,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _show(done: Sequence[Outcome], kept: Sequence[Outcome]) -> None:
-    finished = sum(each.job.state == "finished" for each in kept)
-    told = [*done, *(each for each in kept if each.job.state != "finished")]
+    finished = sum(each.job.state == RunState.FINISHED for each in kept)
+    told = [*done, *(each for each in kept if each.job.state != RunState.FINISHED)]
     if told:
         rows = [[each.job.name, each.job.state, each.did] for each in told]
         print("\n".join(render(["run", "was", "did"], rows, 2)))

@@ -21,6 +21,7 @@ from leyden.errors import RunError
 from leyden.launch.launcher import Launcher
 from leyden.runs.directory import RunDirectory
 from leyden.runs.manifest import Surroundings
+from leyden.runs.record.state import RunState
 
 _SIGNALLED = 128  # exit codes above are signals
 
@@ -83,8 +84,8 @@ def _is_done(job: Job) -> bool:
 
 def _result(directory: RunDirectory) -> float | RunError | None:
     status = directory.status()
-    if status.get("status") != "finished":
-        why = status.get("error") or f"it is {status.get('status')}"
+    if status.state is not RunState.FINISHED:
+        why = status.error or f"it is {status.state}"
         return RunError(f"{directory.path} has no result: {why}. Expected a finished run. Look at its logs/.")
     value = directory.result().get("value")
     return None if value is None else float(value)

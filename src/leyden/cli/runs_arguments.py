@@ -10,6 +10,7 @@ from textwrap import fill, indent
 from leyden.cli.columns import number, on_terminal, span
 from leyden.runs.listing import FIELDS, MISSING, TIMES, Run, default_root, list_runs
 from leyden.runs.query import conditions, ordered, select
+from leyden.runs.record.state import UNSETTLED
 
 CONDITIONS = """conditions:
   status=finished  seed=1,2,3  model.hidden=[64]  optimizer=adamw  'test_acc>0.97'  'age<2d'  name~mlp
@@ -90,6 +91,6 @@ def cell(run: Run, key: str) -> str:
 
 def status(run: Run) -> str:
     """Return how a run stands; of one that should be at work also when it was last heard of."""
-    heard = run.state in ("running", "dead", "silent", "queued")
+    heard = run.state in UNSETTLED
     age = run.since("updated") if run.since("updated") is not None else run.since("created")
     return f"{run.state} {span(age)}" if heard else run.state

@@ -11,6 +11,7 @@ from leyden.errors import ConfigurationError, RunError
 from leyden.runs.exporting import nested
 from leyden.runs.listing import Run
 from leyden.runs.query import ordered, require
+from leyden.runs.record.state import RunState
 from leyden.terminal import as_json, printable
 
 SMALL = tuple("loss error err nll perplexity ppl mae mse rmse wer cer bpc fid".split())
@@ -50,7 +51,7 @@ def best(runs: Sequence[Run], metric: str, smallest: bool, unfinished: bool) -> 
     Raises:
         RunError: If there is none.
     """
-    there = [run for run in runs if (unfinished or run.state == "finished") and _finite(run.get(metric))]
+    there = [run for run in runs if (unfinished or run.state == RunState.FINISHED) and _finite(run.get(metric))]
     if not there:
         kind = "run" if unfinished else "finished run"
         raise RunError(f"no {kind} among {len(runs)} has a finite value of {metric!r}. See them: leyden runs ls")

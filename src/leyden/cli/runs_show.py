@@ -15,6 +15,8 @@ from leyden.runs.exporting import finite, nested
 from leyden.runs.keeping import size
 from leyden.runs.listing import Run, find, one
 from leyden.runs.reading import document
+from leyden.runs.record.state import RunState
+from leyden.runs.record.status import Status
 from leyden.terminal import as_json, printable, printable_lines
 
 DOCUMENTS = ("manifest", "fingerprint", "reproduction")
@@ -46,7 +48,7 @@ def page(run: Run) -> list[str]:
     manifest = document(path / "manifest.json")
     parts: dict[str, Lines] = {
         "": _head(run),
-        "metrics" if run.state == "finished" else "metrics so far": [
+        "metrics" if run.state is RunState.FINISHED else "metrics so far": [
             (name, number(value)) for name, value in sorted(run.facts["metrics"].items())
         ],
         "checkpoints": [(shown(each), f"{_bytes(each) / 1e6:.1f} MB") for each in checkpoints(path)],
@@ -76,11 +78,11 @@ def _bytes(checkpoint: Path) -> int:
 
 
 def _head(run: Run) -> Lines:
-    said = run.facts["status"]
+    said = run.status
     took = (
         ""
         if run.get("duration") is None
-        else f", {'takes' if run.state == 'running' else 'took'} {span(run.get('duration'))}"
+        else f", {'takes' if run.state is RunState.RUNNING else 'took'} {span(run.get('duration'))}"
     )
     age = "" if run.get("age") is None else f" ({span(run.get('age'))} ago){took}"
     choices = " ".join(
@@ -88,22 +90,22 @@ def _head(run: Run) -> Lines:
     )
     rows = {
         "directory": f"{shown(run.path)}  {size(Path(run.path)) / 1e6:.1f} MB",
-        "created": f"{said.get('created', 'unknown')}{age}",
+        "created": f"{said.created or 'not known when'}{age}",
         "attempts": _attempts(said),
-        "position": f"epoch {said['epoch']}, step {said['step']}" if "epoch" in said and "step" in said else "",
+        "position": said.position,
         "typed": " ".join(run.typed),
         "chosen": choices,
         "signature": run.facts["signature"],
-        "error": str(said.get("error") or ""),
+        "error": said.error,
         "problem": run.facts["problem"],
     }
     return [(name, value) for name, value in rows.items() if value]
 
 
-def _attempts(said: Mapping[str, Any]) -> str:
-    where = f", process {said['pid']} on {said.get('host')}" if said.get("pid") else ""
-    resumed = f", resumed from {said['resumed_from']}" if said.get("resumed_from") else ""
-    return f"{said.get('attempts', 0)}{where}{resumed}"
+def _attempts(said: Status) -> str:
+    where = f", process {said.pid} on {said.host}" if said.pid else ""
+    resumed = f", resumed from {said.resumed_from}" if said.resumed_from else ""
+    return f"{said.attempts}{where}{resumed}"
 
 
 def _code(path: Path, manifest: Mapping[str, Any]) -> Lines:

@@ -27,7 +27,7 @@ from leyden.engine.session import LOADER_HOOK, Loaders, Session, Stage, attached
 from leyden.errors import ConfigurationError, StageEnded
 from leyden.module import LightningModule
 from leyden.plain import plain
-from leyden.state import RunningStage, TrainerFn, TrainerStatus
+from leyden.state import RunningStage, StageOutcome, TrainerFn, TrainerStatus
 from leyden.strategy import Strategy
 from leyden.updates import without_compiler
 from leyden.warnings import warn_once
@@ -87,7 +87,7 @@ def opened(
     trainer.state.fn, trainer.state.stage, trainer.state.status = fn, _STAGE[fn], TrainerStatus.RUNNING
     trainer.interrupted = False
     trainer.callbacks = merge_callbacks(trainer, module)
-    status = "failed"
+    status = StageOutcome.FAILED
     try:
         with _flags(trainer), attached(trainer, module, datamodule), trainer._stop.watching(trainer.strategy):
             try:
@@ -96,10 +96,10 @@ def opened(
                 trainer._session = session
                 yield session
                 _close(session)
-                status = "success"
+                status = StageOutcome.SUCCESS
             except StageEnded:
                 trainer.strategy.teardown(trainer.lightning_module)
-                status, trainer.state.status = "success", TrainerStatus.FINISHED
+                status, trainer.state.status = StageOutcome.SUCCESS, TrainerStatus.FINISHED
                 raise
             except BaseException as error:
                 explained = trainer.strategy.explained(error)
@@ -217,7 +217,7 @@ def _exception(trainer: Trainer, error: BaseException) -> None:
         trainer.datamodule.on_exception(error)
 
 
-def _teardown(trainer: Trainer, stage: Stage, status: str) -> None:
+def _teardown(trainer: Trainer, stage: Stage, status: StageOutcome) -> None:
     """Call the teardown hooks and close the loggers."""
     trainer._metrics.hook = "teardown"
     if trainer.datamodule is not None:
@@ -225,7 +225,7 @@ def _teardown(trainer: Trainer, stage: Stage, status: str) -> None:
     for callback in trainer.callbacks:
         callback.teardown(trainer, trainer.lightning_module, stage=stage)
     trainer.lightning_module.teardown(stage=stage)
-    if status == "failed":
+    if status is StageOutcome.FAILED:
         trainer.strategy.teardown(trainer.lightning_module)
     for logger in trainer.loggers:
         logger.finalize(status)

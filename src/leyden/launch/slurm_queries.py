@@ -20,13 +20,14 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from leyden.runs.record.job import is_slurm_id
+
 PATIENCE = 15.0  # seconds; the clients of an absent controller would try for minutes
 _SQUEUE = ("JobArrayID", "State", "Reason", "NodeList", "exit_code", "RestartCnt", "TimeLimit", "StartTime", "EndTime")
 _SACCT = ("JobID", "State", "Reason", "NodeList", "ExitCode", "Timelimit", "Start", "End")
 _NOTHING = frozenset(("", "None", "N/A", "n/a", "(null)", "Unknown", "None assigned", "Invalid"))
 _VARIABLES = {"SLURM_TIME_FORMAT": "standard", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C"}  # 0: never "1,3,5,..."
 _KEY = re.compile(r"(?:^| )([A-Z][A-Za-z/:_]*)=")
-_ID = re.compile(r"^\d+(?:_\d+)?$", re.ASCII)
 _ELEMENTS = re.compile(r"^(\d+)_\[([\d,:-]+)(?:%\d+)?\]$")
 
 
@@ -97,7 +98,7 @@ def accounts(ids: Iterable[str], steps: bool = False, patience: float = PATIENCE
         steps: Whether the records of a job's steps are wanted, too.
         patience: Seconds to wait.
     """
-    asked = sorted({each for each in ids if is_id(each)})
+    asked = sorted({each for each in ids if is_slurm_id(each)})
     if not asked:
         return Answer()
     words = ["sacct", "--parsable2", "--noheader", "--duplicates", *([] if steps else ["--allocations"])]
@@ -122,7 +123,7 @@ def cancel(ids: Sequence[str], kill: bool = False, patience: float = PATIENCE) -
             as a whole SLURM would send SIGTERM first, whatever signal is asked for.
         patience: Seconds to wait.
     """
-    meant = [each for each in ids if is_id(each)]
+    meant = [each for each in ids if is_slurm_id(each)]
     if not meant:
         return None
     if kill:
@@ -208,14 +209,9 @@ def expand(id: str) -> list[str]:  # noqa: A002 - what SLURM calls it
     return [f"{match[1]}_{number}" for number in numbers]
 
 
-def is_id(text: str) -> bool:
-    """Tell whether *text* is the id of a job or of an element of an array: what a file says may be anything."""
-    return _ID.match(text) is not None
-
-
 def whole(ids: Iterable[str]) -> list[str]:
     """Return the jobs that *ids* belong to, each once: of array elements the array."""
-    return sorted({each.partition("_")[0] for each in ids if is_id(each)})
+    return sorted({each.partition("_")[0] for each in ids if is_slurm_id(each)})
 
 
 def _cell(text: str) -> str:

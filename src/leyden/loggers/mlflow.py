@@ -22,6 +22,7 @@ from leyden.loggers.hparams import flat_params, plain_params
 from leyden.loggers.mlflow_run import log_checkpoint, open_run
 from leyden.loggers.row import number, prefixed
 from leyden.loggers.saved_checkpoints import Uploads
+from leyden.state import StageOutcome
 from leyden.warnings import rank, warn_once
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
     from leyden.loggers.saved_checkpoints import SavedCheckpoint
 
 _FILE = "file:"
-_STATUS = {"success": "FINISHED", "finished": "FINISHED", "failed": "FAILED"}
+_STATUS: dict[str, str] = {
+    StageOutcome.SUCCESS: "FINISHED",
+    StageOutcome.FINISHED: "FINISHED",
+    StageOutcome.FAILED: "FAILED",
+}
 _LONGEST_VALUE = 500  # characters of a parameter that every MLflow server takes
 _MOST = {"params": 100, "metrics": 1000}  # in one request
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,16 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sequential
 from leyden.combined_loader import CombinedLoader, flatten
 from leyden.runs.contents import Contents
 from leyden.runs.file_hashes import identify
+
+
+class Kind(StrEnum):
+    """Where the samples of a data set come from."""
+
+    ARRAYS = auto()
+    FILES = auto()
+    GENERATED = auto()
+    UNKNOWN = auto()
+
 
 _PLAIN = "batch_size drop_last num_workers persistent_workers prefetch_factor pin_memory in_order timeout".split()
 _NAMED = "collate_fn worker_init_fn".split()
@@ -45,14 +56,14 @@ def of_loader(loader: Any) -> dict[str, Any]:
     contents = Contents()
     contents.add("", dataset)
     return {
-        "kind": _kind(contents),
+        "kind": _kind(contents).value,
         "sha256": contents.sha256,
         "type": _name(type(dataset)),
         "samples": _length(dataset),
         "bytes": contents.arrays,
         "files": contents.files,
         "sampled": contents.sampled,
-        "unknown": contents.unknown,
+        Kind.UNKNOWN.value: contents.unknown,
     }
 
 
@@ -97,12 +108,12 @@ def _order(loader: DataLoader[Any]) -> dict[str, Any]:
     }
 
 
-def _kind(contents: Contents) -> str:
+def _kind(contents: Contents) -> Kind:
     if contents.arrays:
-        return "arrays"
+        return Kind.ARRAYS
     if contents.files:
-        return "files"
-    return "unknown" if contents.unknown else "generated"
+        return Kind.FILES
+    return Kind.UNKNOWN if contents.unknown else Kind.GENERATED
 
 
 def _paths(value: Any, key: str) -> Iterator[tuple[str, str]]:

@@ -57,7 +57,7 @@ def side(path: Path) -> dict[str, dict[str, Any]]:
     return {
         "config": run.config(),
         "code": _code(path, manifest),
-        "environment": {"status.host": run.facts["status"].get("host"), **_flat(manifest, _ENVIRONMENT)},
+        "environment": {"status.host": run.status.host or None, **_flat(manifest, _ENVIRONMENT)},
         "data": _flat(manifest, _DATA),
         "metrics": {**run.facts["metrics"], **fingerprint(path)},
     }

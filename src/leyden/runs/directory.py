@@ -20,7 +20,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,9 @@ from leyden.errors import CheckpointError, RunError, UnsafeCheckpointError
 from leyden.paths import relocated
 from leyden.runs import gate
 from leyden.runs.archive import is_checkpoint, open_checkpoint
+from leyden.runs.record import status
+from leyden.runs.record.status import Status
 from leyden.warnings import log
-
-
-def now() -> str:
-    """Return the time, in UTC, as text."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def candidates(parent: Path, stem: str) -> Iterator[Path]:
@@ -87,7 +84,7 @@ class RunDirectory:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir()
         atomic.write_text(path / "overrides.yaml", dump(secrets.masked_values(overrides)))
-        atomic.write_json(path / "status.json", {"status": "queued", "created": now(), "attempts": 0})
+        status.create(path)
         atomic.write_text(path / "config.yaml", dump(config))
         return cls(path)
 
@@ -108,13 +105,13 @@ class RunDirectory:
         moved: dict[str, Any] = relocated(found, recorded, str(self.path))
         return moved
 
-    def status(self) -> dict[str, Any]:
-        """Return what `status.json` says; empty where it is missing or broken."""
-        return _json(self.path / "status.json")
+    def status(self) -> Status:
+        """Return what `status.json` says; where it is lost, what can be told without it."""
+        return status.read(self.path)
 
     def update(self, **changes: Any) -> None:
         """Change some entries of `status.json`; the file is whole at any moment."""
-        atomic.write_json(self.path / "status.json", {**self.status(), **changes, "updated": now()})
+        status.update(self.path, **changes)
 
     def result(self) -> dict[str, Any]:
         """Return what `result.json` says; empty before the run is finished."""
@@ -157,13 +154,16 @@ class RunDirectory:
             except OSError:
                 said = file.read(20).decode("ascii", "replace").strip()
                 raise RunError(
-                    f"{self.path} is being executed by process {said if said.isdigit() else 'unknown'}. "
-                    "Wait until it is done, or stop it first."
+                    f"{self.path} is being executed by {_holder(said)}. Wait until it is done, or stop it first."
                 ) from None
             file.truncate(0)
             file.seek(0)
             file.write(str(os.getpid()).encode())
             yield
+
+
+def _holder(pid: str) -> str:
+    return f"process {pid}" if pid.isdigit() else "another process"
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -25,16 +25,20 @@ from leyden.config.build import build
 from leyden.config.trust import Trust
 from leyden.errors import ConfigurationError, Interrupted, RankError, StageEnded
 from leyden.experiment import Experiment
-from leyden.runs import attempts, determinism, manifest
-from leyden.runs.directory import RunDirectory, now
+from leyden.runs import determinism, manifest
+from leyden.runs.directory import RunDirectory
 from leyden.runs.fingerprint import Fingerprint, Part
 from leyden.runs.guard import admitted, contained, metrics
 from leyden.runs.heartbeat import Heartbeat
+from leyden.runs.record import ending
+from leyden.runs.record.ending import slurm_job
+from leyden.runs.record.moments import now
+from leyden.runs.record.state import Outcome, RunState
 from leyden.runs.until import Until
 from leyden.runs.witness import Witness, spared
 from leyden.trainer import Trainer
 
-Stopped = Callable[[RunDirectory, Interrupted, int], None]
+Stopped = Callable[[Path, Interrupted, int], None]
 COMPOSED = "LEYDEN_COMPOSED"  # hash of a config that was composed on the command line that started this process
 log = logging.getLogger("leyden.run")
 
@@ -77,7 +81,7 @@ def execute(
     trusted: Sequence[str] = (),
     until: int | None = None,
     companions: Sequence[Callback] = (),
-    stopped: Stopped = attempts.stopped,
+    stopped: Stopped = ending.stopped,
 ) -> dict[str, float]:
     """Run *directory* to its end, from the last valid checkpoint if there is one.
 
@@ -105,7 +109,7 @@ def execute(
     with ExitStack() as stack:
         stack.enter_context(_log_file(directory))
         begun = ranks.told(lambda: _begun(directory, stack))
-        if begun["finished"]:
+        if begun["done"]:
             log.info("%s is finished: nothing to do", directory.path)
             return metrics(directory)
         if experiment is None:
@@ -117,9 +121,9 @@ def execute(
         checkpoint: str | None = begun["checkpoint"]
         if ranks.is_first():
             directory.update(
-                status="running", attempts=begun["number"], started=now(), pid=os.getpid(), host=socket.gethostname(),
-                resumed_from=checkpoint, error=None, ended=None, reason=None, job=attempts.job(), from_step=None,
-                ranks=strategy.world_size,
+                status=RunState.RUNNING, attempts=begun["number"], started=now(), pid=os.getpid(),
+                host=socket.gethostname(), resumed_from=checkpoint, error=None, ended=None, reason=None,
+                job=slurm_job(), from_step=None, ranks=strategy.world_size,
             )  # fmt: skip
         log.info("attempt %d%s", begun["number"], f", from {checkpoint}" if checkpoint is not None else "")
         with _recorded(directory, experiment.trainer, stopped):
@@ -130,11 +134,13 @@ def _begun(directory: RunDirectory, stack: ExitStack) -> dict[str, Any]:
     """Lock *directory* until *stack* is closed, and return what this attempt goes on from; rank 0 does, for all."""
     stack.enter_context(directory.locked())
     status = directory.status()
-    finished = status.get("status") == "finished"
+    if status.problem:
+        log.warning("%s: going on as attempt %d", status.problem, status.attempts + 1)
+    finished = status.state is RunState.FINISHED
     checkpoint = None if finished else directory.last_checkpoint()
     return {
-        "finished": finished,
-        "number": int(status.get("attempts", 0)) + 1,
+        "done": finished,
+        "number": status.attempts + 1,
         "checkpoint": None if checkpoint is None else str(checkpoint.relative_to(directory.path)),
     }
 
@@ -142,7 +148,7 @@ def _begun(directory: RunDirectory, stack: ExitStack) -> dict[str, Any]:
 def _look(directory: RunDirectory, trusted: Sequence[str]) -> dict[str, Any]:
     """Return the config of a directory that may be executed, before anything is touched; {} if there is nothing to."""
     contained(directory.path, Trust.of(directory.path, trusted))
-    if directory.status().get("status") == "finished":
+    if directory.status().state is RunState.FINISHED:
         return {}
     return directory.config() if vouched(directory) else admitted(directory, trusted)
 
@@ -170,7 +176,7 @@ def _run(
         if not first:
             return {}
         fingerprint.on_exception(experiment.trainer, experiment.model, reached)
-        attempts.ended(directory, "interrupted", f"stopped: {reached}", experiment.trainer.global_step)
+        ending.ended(directory.path, Outcome.INTERRUPTED, f"stopped: {reached}", experiment.trainer.global_step)
         return {}
     if not first:
         return metrics
@@ -179,9 +185,12 @@ def _run(
         manifest.complete(directory, experiment)
     directory.write_result(metrics, experiment.optimized_metric)
     atomic.remove(directory.checkpoints / "interrupted.ckpt")
-    attempts.note(directory, "finished", None, experiment.trainer.global_step)
+    ending.note(directory.path, Outcome.FINISHED, "", experiment.trainer.global_step)
     directory.update(
-        status="finished", ended=now(), epoch=experiment.trainer.current_epoch, step=experiment.trainer.global_step
+        status=RunState.FINISHED,
+        ended=now(),
+        epoch=experiment.trainer.current_epoch,
+        step=experiment.trainer.global_step,
     )
     log.info("finished: %s", ", ".join(f"{name} {value:.6g}" for name, value in metrics.items()))
     return metrics
@@ -195,22 +204,24 @@ def _recorded(directory: RunDirectory, trainer: Trainer, stopped: Stopped) -> It
         yield
     except Interrupted as stop:
         log.info("%s", stop)
-        stopped(directory, stop, trainer.global_step)
+        stopped(directory.path, stop, trainer.global_step)
         raise
     except KeyboardInterrupt:
         if first:
-            attempts.ended(directory, "interrupted", "interrupted in the middle of a step", trainer.global_step)
+            ending.ended(
+                directory.path, Outcome.INTERRUPTED, "interrupted in the middle of a step", trainer.global_step
+            )
         raise
     except RankError as error:
         said = directory.status()
-        if first and said.get("status") == "running":
-            attempts.ended(directory, "failed", str(error), trainer.global_step)
+        if first and said.state is RunState.RUNNING:
+            ending.ended(directory.path, Outcome.FAILED, str(error), trainer.global_step)
         elif first:
-            attempts.note(directory, "failed", said.get("error"), trainer.global_step)
+            ending.note(directory.path, Outcome.FAILED, said.error, trainer.global_step)
         log.error("%s", error)
         raise
     except BaseException as error:
-        attempts.ended(directory, "failed", f"{_where()}{type(error).__name__}: {error}", trainer.global_step)
+        ending.ended(directory.path, Outcome.FAILED, f"{_where()}{type(error).__name__}: {error}", trainer.global_step)
         log.error("failed\n%s", traceback.format_exc())
         raise
 

@@ -127,9 +127,7 @@ def _check_link(link: Path, path: Path, trust: Trust) -> None:
 
 def _check_shape(directory: RunDirectory, config: dict[str, Any]) -> None:
     """Refuse values whose type everything relies on."""
-    attempts, seed = directory.status().get("attempts", 0), config.get("seed")
-    if type(attempts) is not int:
-        raise RunError(f"{directory.path / 'status.json'} says attempts: {attempts!r:.50}. Expected a number.")
+    seed = config.get("seed")
     if seed is not None and type(seed) is not int:
         raise ConfigurationError(f"seed is {seed!r:.50} in {directory.config_file}. Expected a whole number.")
     if not isinstance(config.get("trainer"), dict):

@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 
 from leyden.errors import RunError
-from leyden.runs.life import state
-from leyden.runs.reading import PIN, document, is_run
+from leyden.runs.reading import PIN, is_run
+from leyden.runs.record.liveness import state
+from leyden.runs.record.state import EXECUTED, RunState
+from leyden.runs.record.status import read
 
 TRASH = ".trash"
 
@@ -34,11 +36,11 @@ def refusal(path: Path) -> str | None:
         return f"{path} is no run: it holds no config.yaml beside a status.json"
     if (path / PIN).exists():
         return f"{path} is pinned. Take the pin off first: leyden runs pin --off {path}"
-    status = document(path / "status.json")
+    status = read(path)
     standing = state(status, time.time())
-    if standing in ("running", "silent"):
-        where = f"by process {status.get('pid')} on {status.get('host')}"
-        heard = "" if standing == "running" else ", which has not been heard of lately but may well be at work"
+    if standing in EXECUTED:
+        where = f"by process {status.pid} on {status.host}"
+        heard = "" if standing is RunState.RUNNING else ", which has not been heard of lately but may well be at work"
         return f"{path} is being executed {where}{heard}. Stop it first"
     if path.resolve() in (Path.cwd(), *Path.cwd().parents):
         return f"{path} holds the current directory. Leave it first: cd .."

@@ -18,8 +18,11 @@ from leyden.config.problems import closest
 from leyden.config.project import project_root, shown
 from leyden.errors import RunError
 from leyden.runs.index import Index
-from leyden.runs.life import seconds, state
 from leyden.runs.reading import Facts, facts, is_run
+from leyden.runs.record.liveness import state
+from leyden.runs.record.moments import seconds
+from leyden.runs.record.state import RunState
+from leyden.runs.record.status import Status
 from leyden.runs.sections import RUN_DIR, Sections
 
 
@@ -32,6 +35,7 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
+_LOST = (RunState.DEAD, RunState.SILENT)
 
 
 class Run:
@@ -45,7 +49,7 @@ class Run:
         now: Seconds since 1970; ages are counted from here.
     """
 
-    __slots__ = ("_sections", "facts", "name", "now", "path", "state")
+    __slots__ = ("_sections", "facts", "name", "now", "path", "state", "status")
 
     def __init__(self, path: str, name: str, facts: Facts, sections: Sections, now: float) -> None:
         self.path = path
@@ -53,7 +57,8 @@ class Run:
         self.facts = facts
         self._sections = sections
         self.now = now
-        self.state = state(facts["status"], now)
+        self.status = Status.of(facts["status"])
+        self.state = state(self.status, now)
 
     def get(self, key: str) -> Any:
         """Return what *key* stands for in this run; `MISSING` if it has none."""
@@ -87,7 +92,7 @@ class Run:
 
     def since(self, key: str) -> float | None:
         """Return the seconds since a moment in `status.json`; None if there is none."""
-        moment = seconds(self.facts["status"].get(key))
+        moment = seconds(getattr(self.status, key))
         return None if moment is None else self.now - moment
 
     def _value(self, part: str, key: str) -> Any:
@@ -97,7 +102,11 @@ class Run:
 
 
 def _status(key: str) -> Callable[[Run], Any]:
-    return lambda run: run.facts["status"].get(key, MISSING)
+    def found(run: Run) -> Any:
+        value = getattr(run.status, key)
+        return MISSING if value is None or value == "" else value
+
+    return found
 
 
 def _code(key: str) -> Callable[[Run], Any]:
@@ -107,7 +116,7 @@ def _code(key: str) -> Callable[[Run], Any]:
 def _duration(run: Run) -> float | None:
     """Return how long the last attempt took, or has taken so far, in seconds."""
     began = run.since("started")
-    ended = 0.0 if run.state == "running" else run.since("updated" if run.state in ("dead", "silent") else "ended")
+    ended = 0.0 if run.state is RunState.RUNNING else run.since("updated" if run.state in _LOST else "ended")
     return None if began is None or ended is None else max(0.0, began - ended)
 
 
@@ -115,7 +124,7 @@ FIELDS: dict[str, Callable[[Run], Any]] = {
     "run": lambda run: run.name,
     "path": lambda run: run.path,
     "name": lambda run: run._value("config", "name"),
-    "status": lambda run: run.state,
+    "status": lambda run: run.state.value,
     "age": lambda run: run.since("created"),
     "heartbeat": lambda run: run.since("updated"),
     "duration": _duration,
@@ -147,7 +156,7 @@ def list_runs(root: Path, cache: Path | None = None) -> list[Run]:
     index = Index(root, cache).refresh()
     now = time.time()
     found = [Run(f"{index.root}/{name}", name, row, index.sections, now) for name, row in index.runs.items()]
-    return sorted(found, key=lambda run: (str(run.facts["status"].get("created", "")), run.name), reverse=True)
+    return sorted(found, key=lambda run: (run.status.created, run.name), reverse=True)
 
 
 def one(path: Path, root: Path) -> Run:

@@ -27,9 +27,10 @@ from leyden.experiment import Experiment
 from leyden.runs import code, origin
 from leyden.runs.data_identity import by_name, of_loader, of_paths, paths_in, recipe
 from leyden.runs.determinism import flags
-from leyden.runs.directory import RunDirectory, now
+from leyden.runs.directory import RunDirectory
 from leyden.runs.environment import environment, slurm
 from leyden.runs.ranks import ranks
+from leyden.runs.record.moments import now
 from leyden.runs.snapshot import FILE as SNAPSHOT
 from leyden.runs.snapshot import take
 from leyden.trainer import Trainer
@@ -165,7 +166,7 @@ def _attempted(directory: RunDirectory, record: dict[str, Any]) -> dict[str, Any
         record = {**record, "code": _keep_code(directory, _clean(code.capture(root)), kept)}
         origin.renew_code(directory.path, record["code"])
     executed = record["code"]["hash"] if here or not record["attempts"] else code.state(root)["hash"]
-    number = int(directory.status().get("attempts", len(record["attempts"]) + 1))
+    number = directory.status().attempts or len(record["attempts"]) + 1
     attempts = [*record["attempts"], {"attempt": number, "started": now(), **_process(), "code": executed}]
     return {
         **record,

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from leyden.errors import RunError
+from leyden.runs.record.status import read as read_status
 from leyden.runs.sections import LIMIT, Sections
 from leyden.runs.signature import signature
 
 Facts = dict[str, Any]
 PIN = "pinned"
+_LONGEST = 1000  # characters of one entry of a status
 _TAIL = 65_536  # bytes of metrics.csv that the last values are looked for in
 _CODE = ("hash", "commit", "branch", "dirty")
 
@@ -39,20 +41,20 @@ def facts(path: str, sections: Sections) -> Facts | None:
         return None
     problems: list[str] = []
     config = _sections(path, "config.yaml", sections, problems)
-    status = document(Path(path, "status.json"), 1_000_000)
+    status = read_status(Path(path))
     metrics = document(Path(path, "result.json"), 1_000_000).get("metrics")
     manifest = document(Path(path, "manifest.json"))
     return {
         "config": config,
         "typed": _sections(path, "overrides.yaml", sections, problems),
-        "status": {key: _short(value) for key, value in status.items() if not isinstance(value, dict | list)},
+        "status": status.entries(_LONGEST),
         "metrics": numbers(metrics) if isinstance(metrics, dict) else last_values(Path(path, "metrics.csv")),
         "code": _code(manifest),
         "pinned": os.path.exists(f"{path}/{PIN}"),
         "signature": signature({sections.rows[at][1]: sections.rows[at][3] for at in config.values()})
         if config
         else "",
-        "problem": "; ".join(problems),
+        "problem": "; ".join(filter(None, [*problems, status.problem])),
     }
 
 
@@ -100,10 +102,6 @@ def last_values(path: Path) -> dict[str, float]:
         cells = zip(names, line.split(","), strict=False)
         found |= {name: float(cell) for name, cell in cells if name not in found and _is_number(cell)}
     return {name: found[name] for name in names if name in found and name not in ("step", "epoch")}
-
-
-def _short(value: Any) -> Any:
-    return value[:1000] if isinstance(value, str) else value
 
 
 def _is_number(cell: str) -> bool:

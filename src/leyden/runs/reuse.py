@@ -16,6 +16,7 @@ from leyden.config.project import shown
 from leyden.runs import code
 from leyden.runs.listing import Run, list_runs
 from leyden.runs.manifest import project_of
+from leyden.runs.record.state import RunState
 from leyden.runs.sections import Sections
 from leyden.runs.signature import signature
 
@@ -44,7 +45,7 @@ def identical(config: Mapping[str, Any], output_dir: Path, cache: Path | None = 
     runs = list_runs(output_dir, cache) if output_dir.is_dir() else []
     wanted = signature_of(dump(config))
     alike = [run for run in runs if run.facts["signature"] == wanted]
-    finished = [run for run in alike if run.state == "finished"]
+    finished = [run for run in alike if run.state is RunState.FINISHED]
     if not finished:
         return Identical(None, _unfinished(alike, output_dir))
     here = code.state(project_of(str(config.get("paths", {}).get("work_dir") or Path.cwd())))["hash"]

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from leyden.errors import RunError
-from leyden.runs.life import state
-from leyden.runs.reading import document
+from leyden.runs.record.liveness import state
+from leyden.runs.record.state import PENDING
+from leyden.runs.record.status import read
 from leyden.terminal import Decoder
 
 
@@ -48,7 +49,7 @@ def follow(
         ended: Tells whether the run has; None asks its directory.
     """
     decoder = Decoder()
-    over = ended or (lambda: state(document(path / "status.json"), time.time()) not in ("running", "queued"))
+    over = ended or (lambda: state(read(path), time.time()) not in PENDING)
     while True:
         done = over()
         size = file.stat().st_size

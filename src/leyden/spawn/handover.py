@@ -36,7 +36,7 @@ Known = Mapping[int, tuple[str, Any]]
 _OF_TORCH = frozenset(vars(nn.Module()))
 _OF_A_STAGE = frozenset(("_trainer", "_metrics", "_device", "log", "log_dict"))
 _PLAIN = (bool, int, float, str, type(None))
-_KEPT = ("interrupted", "predictions", "ckpt_path", "accumulate_grad_batches", "state")
+_KEPT = tuple("interrupted predictions ckpt_path accumulate_grad_batches state".split())  # attributes of a trainer
 
 
 def known_to(trainer: Trainer, arguments: Mapping[str, Any]) -> dict[int, tuple[str, Any]]:

@@ -65,7 +65,7 @@ def explained(error: BaseException, rank: int, world: int, timeout: timedelta) -
         _said.append(rank)
         if not is_echo(error):
             refused = isinstance(error, (ConfigurationError, RunError))
-            _say(store, rank, {"failed": f"{type(error).__name__}: {error}", "refused": refused})
+            _say(store, rank, {"error": f"{type(error).__name__}: {error}", "refused": refused})
             return error
         said = {"late": "imed out" in str(error) or "timeout" in str(error)}
         others = [each for each in range(world) if each != rank]
@@ -80,8 +80,8 @@ def _asked(store: Any, rank: int, said: dict[str, Any], others: list[int], timeo
     while True:
         heard = {each: json.loads(store.get(_key(each))) for each in others if store.check([_key(each)])}
         for each, its in heard.items():
-            if "failed" in its:
-                return RankError(f"rank {each} has failed: {its['failed']}", each, its["refused"])
+            if "error" in its:
+                return RankError(f"rank {each} has failed: {its['error']}", each, its["refused"])
         silent = [each for each in others if each not in heard]
         if not silent or time.monotonic() > deadline:
             break

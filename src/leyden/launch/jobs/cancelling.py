@@ -13,21 +13,20 @@ from __future__ import annotations
 import getpass
 import os
 import signal
-import socket
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from leyden import atomic
 from leyden.errors import RunError
 from leyden.launch import slurm_queries
 from leyden.launch.jobs.listing import Job, Outcome
-from leyden.launch.jobs.records import LOCAL, Files, read
-from leyden.launch.jobs.standing import CANCELLED
-from leyden.runs.directory import RunDirectory, now
-from leyden.runs.life import alive, seconds
-from leyden.runs.reading import document
+from leyden.launch.status import CANCELLED
+from leyden.runs.directory import RunDirectory
+from leyden.runs.record.files import RunFiles, read
+from leyden.runs.record.job import LOCAL, mark_cancelled
+from leyden.runs.record.liveness import alive, is_here
+from leyden.runs.record.moments import now
+from leyden.runs.record.state import EXECUTED, PENDING, RunState
 
 _GONE_WITHIN = 10.0  # seconds after SIGKILL
 _BEGINS_WITHIN = 60.0  # seconds after a process was started
@@ -35,7 +34,7 @@ _BEGINS_WITHIN = 60.0  # seconds after a process was started
 
 def cancellable(job: Job) -> bool:
     """Whether there is anything to end: it runs, or somebody will begin it."""
-    return job.state in ("running", "silent") or (job.state == "queued" and bool(job.files.record.launcher))
+    return job.state in EXECUTED or (job.state is RunState.QUEUED and bool(job.files.job.launcher))
 
 
 def cancel(jobs: Sequence[Job], kill: bool = False) -> list[Outcome]:
@@ -50,10 +49,10 @@ def cancel(jobs: Sequence[Job], kill: bool = False) -> list[Outcome]:
     """
     meant = [job for job in jobs if cancellable(job)]
     for job in meant:
-        _mark(job.path, True)
-    at_slurm = [job for job in meant if job.files.record.slurm_id]
-    problem = slurm_queries.cancel([job.files.record.slurm_id for job in at_slurm], kill)
-    waiting_first = sorted(jobs, key=lambda job: job.state != "queued")  # or their queue begins the next one
+        mark_cancelled(job.path, _user())
+    at_slurm = [job for job in meant if job.files.job.slurm_id]
+    problem = slurm_queries.cancel([job.files.job.slurm_id for job in at_slurm], kill)
+    waiting_first = sorted(jobs, key=lambda job: job.state is not RunState.QUEUED)  # or their queue begins the next one
     outcomes = {job.path: _outcome(job, job in meant, job in at_slurm, problem, kill) for job in waiting_first}
     return [outcomes[job.path] for job in jobs]
 
@@ -62,9 +61,9 @@ def _outcome(job: Job, meant: bool, at_slurm: bool, problem: str | None, kill: b
     if not meant:
         return Outcome(job, "nothing to cancel")
     if at_slurm and problem is not None:
-        _mark(job.path, False)
+        mark_cancelled(job.path, None)
         return Outcome(job, problem, failed=True)
-    if job.state == "queued" and not _is_starting(job) and _settle(job):
+    if job.state is RunState.QUEUED and not _is_starting(job) and _settle(job):
         return Outcome(job, "taken out of the queue")
     if at_slurm:
         return Outcome(job, "SLURM ends it" if kill else "SLURM asks it to stop: it saves")
@@ -76,7 +75,7 @@ def _is_starting(job: Job) -> bool:
 
     It is waited for: what is ended then is the run itself.
     """
-    if job.files.record.launcher != LOCAL:
+    if job.files.job.launcher != LOCAL:
         return False
     deadline = time.monotonic() + _BEGINS_WITHIN
     while _has_process(job) and time.monotonic() < deadline:
@@ -90,20 +89,18 @@ def _has_process(job: Job) -> bool:
     from leyden.launch.local.record import QueueRecord
 
     try:
-        return job.path in QueueRecord.read(Path(job.files.record.batch)).devices
+        return job.path in QueueRecord.read(Path(job.files.job.batch)).devices
     except RunError:
         return False
 
 
-def executing(files: Files) -> int | None:
+def executing(files: RunFiles) -> int | None:
     """Return the process of this machine that executes a run; None if none does, or if that cannot be told.
 
     A directory may say anything: only a process that holds the lock of the run is meant.
     """
-    pid = files.status.get("pid")
-    if type(pid) is not int or files.status.get("host") != socket.gethostname():
-        return None
-    if not alive(pid, seconds(files.status.get("started"))):
+    pid = files.status.pid
+    if pid is None or not is_here(files.status) or not alive(pid, files.status.started_at):
         return None
     lock = files.path / ".lock"
     try:
@@ -120,13 +117,13 @@ def _stop(job: Job, kill: bool) -> Outcome:
     files = read(job.path)  # it may have begun since
     pid = executing(files)
     if pid is None:
-        _mark(job.path, False)
-        where = files.status.get("host") or "an unknown machine"
+        mark_cancelled(job.path, None)
+        where = files.status.host or "an unknown machine"
         return Outcome(job, f"runs on {where}, out of reach from here: cancel it there", failed=True)
     try:
         os.kill(pid, signal.SIGKILL if kill else signal.SIGTERM)
     except OSError as error:
-        _mark(job.path, False)
+        mark_cancelled(job.path, None)
         return Outcome(job, f"process {pid} cannot be ended: {error.strerror}", failed=True)
     if not kill:
         return Outcome(job, f"process {pid} stops at the end of a step, and saves")
@@ -143,8 +140,8 @@ def _settle(job: Job) -> bool:
     directory = RunDirectory(job.path)
     try:
         with directory.locked():
-            if directory.status().get("status") in ("queued", "running") or job.state == "queued":
-                directory.update(status="interrupted", ended=now(), error=CANCELLED, reason=CANCELLED)
+            if directory.status().state in PENDING or job.state is RunState.QUEUED:
+                directory.update(status=RunState.INTERRUPTED, ended=now(), error=CANCELLED, reason=CANCELLED)
     except RunError:
         return False
     return True
@@ -154,19 +151,6 @@ def _wait_for_end(pid: int) -> None:
     deadline = time.monotonic() + _GONE_WITHIN
     while alive(pid, None) and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-def _mark(path: Path, cancelled: bool) -> None:
-    """Write into job.json who cancels the job, or take it out again; a run without that file has no launcher."""
-    found = document(path / "job.json", 1_000_000)
-    if not found:
-        return
-    found.pop("cancelled", None)
-    found.pop("cancelled_by", None)
-    if cancelled:
-        found |= {"cancelled": now(), "cancelled_by": _user()}
-    with suppress(OSError):
-        atomic.write_json(path / "job.json", found)
 
 
 def _user() -> str:

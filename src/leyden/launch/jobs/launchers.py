@@ -14,9 +14,9 @@ from typing import Any
 
 from leyden import atomic
 from leyden.errors import ConfigurationError, RunError
-from leyden.launch.jobs.records import LOCAL, SLURM, Record
 from leyden.launch.launcher import Launcher
 from leyden.runs.reading import document
+from leyden.runs.record.job import LOCAL, SLURM, JobRecord
 
 FILE = "launcher.json"
 _ONCE = ("wait", "dependency")
@@ -33,7 +33,7 @@ def keep(batch: Path, launcher: str, options: Mapping[str, Any]) -> None:
     atomic.write_json(batch / FILE, {"launcher": launcher, "options": dict(options)})
 
 
-def again(record: Record, trusted: Sequence[str] = (), detach: bool = False) -> Launcher | None:
+def again(record: JobRecord, trusted: Sequence[str] = (), detach: bool = False) -> Launcher | None:
     """Return the launcher that *record* tells of, with the options it had; None if that was not kept.
 
     Args:

@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from leyden.launch.jobs.questions import Questions
-from leyden.launch.jobs.records import Files, read
-from leyden.launch.jobs.standing import UNSETTLED, WAITING, WORKING, Standing, by_files, standing
 from leyden.launch.slurm_queries import SlurmJob
-from leyden.runs.life import seconds
+from leyden.launch.status import WAITING, WORKING, Standing, by_files, run_status
 from leyden.runs.listing import Run, find, list_runs, one
 from leyden.runs.reading import is_run
+from leyden.runs.record.files import RunFiles, read
+from leyden.runs.record.state import OVER, PENDING, UNSETTLED, RunState
 
 LATELY = 86_400.0  # seconds
-_OVER = ("finished", "failed", "interrupted")
-_SINCE = {"queued": ("created",), "running": ("started",), "silent": ("updated",), "dead": ("updated", "created")}
+_LOST = UNSETTLED - PENDING
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Job:
     """
 
     name: str
-    files: Files
+    files: RunFiles
     standing: Standing
     slurm: SlurmJob | None
     now: float
@@ -50,41 +49,46 @@ class Job:
         return self.files.path
 
     @property
-    def state(self) -> str:
-        """One of queued, running, finished, failed, interrupted, dead, silent, unknown."""
+    def state(self) -> RunState:
+        """How it stands, in one word."""
         return self.standing.state
 
     @property
     def age(self) -> float | None:
         """For how many seconds it has stood like that; None if nothing tells."""
         status = self.files.status
-        keys = _SINCE.get(self.state, ("ended", "updated"))
-        moments = [found for key in keys if (found := seconds(status.get(key))) is not None]
-        if self.state == "queued" and self.files.record.submitted is not None:
-            moments = [max(self.files.record.submitted, seconds(status.get("updated")) or 0.0)]
-        return max(0.0, self.now - moments[0]) if moments else None
+        submitted = self.files.job.submitted_at
+        if self.state is RunState.QUEUED:
+            since = status.created_at if submitted is None else max(submitted, status.updated_at or 0.0)
+        elif self.state is RunState.RUNNING:
+            since = status.started_at
+        elif self.state in _LOST:
+            since = status.updated_at or status.created_at
+        else:
+            since = status.ended_at or status.updated_at
+        return None if since is None else max(0.0, self.now - since)
 
     @property
     def node(self) -> str:
         """Where it runs or ran."""
-        if self.state == "queued":
+        if self.state is RunState.QUEUED:
             return ""
-        return (self.slurm.nodes if self.slurm is not None else "") or str(self.files.status.get("host") or "")
+        return (self.slurm.nodes if self.slurm is not None else "") or self.files.status.host
 
     def row(self) -> dict[str, Any]:
         """Return what a table and a program are told about it."""
-        record, status = self.files.record, self.files.status
+        record, status = self.files.job, self.files.status
         return {
             "run": self.name,
             "launcher": self.files.launcher,
             "job": record.id,
             "state": self.state,
-            "epoch": status.get("epoch"),
-            "step": status.get("step"),
+            "epoch": status.epoch,
+            "step": status.step,
             "age": self.age,
             "node": self.node,
             "reason": self.standing.reason.partition("\n")[0],
-            "attempts": status.get("attempts"),
+            "attempts": status.attempts,
             "path": str(self.path),
             "log": record.log,
         }
@@ -156,24 +160,22 @@ def look(runs: Iterable[tuple[str, Path]], questions: Questions) -> list[Job]:
     """Return how runs stand, given as names and directories: files first, then squeue, then sacct."""
     now = time.time()
     found = {name: read(path) for name, path in runs}
-    wanted = [each for each in found.values() if each.record.slurm_id and each.status.get("status") != "finished"]
-    answer = questions.queue(each.record.slurm_id for each in wanted)
-    open_ = [
-        each for each in wanted if each.record.slurm_id not in answer.jobs and by_files(each, now).state in UNSETTLED
-    ]
-    ended = questions.accounts(each.record.slurm_id for each in open_).jobs
+    wanted = [each for each in found.values() if each.job.slurm_id and each.status.state is not RunState.FINISHED]
+    answer = questions.queue(each.job.slurm_id for each in wanted)
+    open_ = [each for each in wanted if each.job.slurm_id not in answer.jobs and by_files(each, now).state in UNSETTLED]
+    ended = questions.accounts(each.job.slurm_id for each in open_).jobs
     past = {name: job for name, job in ended.items() if job.state not in WAITING | WORKING}  # it lags behind
     answered = answer.problem is None
     made = []
     for name, files in found.items():
-        slurm = answer.jobs.get(files.record.slurm_id) or past.get(files.record.slurm_id)
-        made.append(Job(name, files, standing(files, slurm, answered, now), slurm, now))
+        slurm = answer.jobs.get(files.job.slurm_id) or past.get(files.job.slurm_id)
+        made.append(Job(name, files, run_status(files, slurm, answered, now), slurm, now))
     return made
 
 
 def _recent(run: Run, lately: float) -> bool:
     """Whether a run is not over, ended lately, or was handed over lately."""
-    if run.state not in _OVER:
+    if run.state not in OVER:
         return True
     ended = run.since("ended") if run.since("ended") is not None else run.since("updated")
     if ended is not None and ended < lately:
@@ -186,5 +188,5 @@ def _recent(run: Run, lately: float) -> bool:
 
 def _forgotten(job: Job, lately: float) -> bool:
     """Whether nobody carries a job on, and nothing has been heard of it for long."""
-    abandoned = job.state in ("dead", "silent", "unknown") or (job.state == "queued" and not job.files.record.launcher)
+    abandoned = job.state in _LOST or (job.state is RunState.QUEUED and not job.files.job.launcher)
     return abandoned and (job.age is None or job.age > lately)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from leyden.launch.jobs.listing import Job
-from leyden.launch.jobs.records import SLURM, Attempt
 from leyden.launch.jobs.stopped import CANCELLED, MEMORY, NEVER, OWN, Cause
+from leyden.runs.record.attempts import Attempt
+from leyden.runs.record.job import SLURM
+from leyden.runs.record.state import Outcome, RunState
 
 
 def not_requeued(job: Job, why: Cause, details: Mapping[str, str]) -> str:
@@ -21,12 +23,12 @@ def not_requeued(job: Job, why: Cause, details: Mapping[str, str]) -> str:
         why: It did.
         details: What ``scontrol show job`` says; empty if nothing.
     """
-    record = job.files.record
+    record = job.files.job
     if record.launcher != SLURM or why.code in (CANCELLED, NEVER):
         return ""
-    if why.code in (OWN, MEMORY) and job.state == "failed":
+    if why.code in (OWN, MEMORY) and job.state is RunState.FAILED:
         return "It was not requeued: the same error would come again."
-    requeues = [each for each in job.files.attempts if each.outcome == "requeued"]
+    requeues = [each for each in job.files.attempts if each.outcome is Outcome.REQUEUED]
     if record.restarts is not None and len(requeues) >= record.restarts:
         return _limit(record.restarts)
     if record.stalled_restarts is not None and _stalled(requeues) >= record.stalled_restarts > 0:
@@ -59,7 +61,7 @@ def _stalled(requeues: list[Attempt]) -> int:
     """Count the last attempts in a row that did not get further than where they began."""
     count = 0
     for each in reversed(requeues):
-        if each.to_step > each.from_step:
+        if each.advanced:
             break
         count += 1
     return count

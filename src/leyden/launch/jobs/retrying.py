@@ -18,11 +18,11 @@ from leyden.config.project import shown
 from leyden.errors import LeydenError
 from leyden.launch.jobs.launchers import again
 from leyden.launch.jobs.listing import Job, Outcome
-from leyden.launch.jobs.records import Record, read
-from leyden.launch.jobs.standing import by_files
+from leyden.launch.status import by_files
 from leyden.runs.directory import RunDirectory
-
-UNDER_WAY = ("running", "silent")
+from leyden.runs.record.files import read
+from leyden.runs.record.job import JobRecord
+from leyden.runs.record.state import ENDED, EXECUTED, RunState
 
 
 def refusal(job: Job, named: bool, failed: bool = False, unfinished: bool = False, answered: bool = True) -> str | None:
@@ -35,17 +35,17 @@ def refusal(job: Job, named: bool, failed: bool = False, unfinished: bool = Fals
         unfinished: Everything is wanted that is neither finished nor under way.
         answered: Whether SLURM, if it has a job of this run, told how that stands.
     """
-    if job.state == "finished":
-        return "finished"
-    if job.state in UNDER_WAY:
-        return "runs" if job.state == "running" else "may still run: nothing was heard of it for long"
-    if job.state == "queued" and job.files.record.launcher:
+    if job.state is RunState.FINISHED:
+        return job.state
+    if job.state in EXECUTED:
+        return "runs" if job.state is RunState.RUNNING else "may still run: nothing was heard of it for long"
+    if job.state is RunState.QUEUED and job.files.job.launcher:
         return "waits already"
-    if job.files.record.slurm_id and not answered:
+    if job.files.job.slurm_id and not answered:
         return "SLURM did not answer, and its job may wait there"
-    if named or unfinished or job.state in ("interrupted", "dead"):
+    if named or unfinished or job.state in (RunState.INTERRUPTED, RunState.DEAD):
         return None
-    if job.state == "failed":
+    if job.state is RunState.FAILED:
         return None if failed else "failed by itself: name it, or say --failed"
     return "nobody has begun it: name it, or say --all-unfinished"
 
@@ -69,12 +69,12 @@ def _together(jobs: Iterable[Job]) -> list[list[Job]]:
     """Group jobs by what had started them: one submission becomes one submission again."""
     groups: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
-        groups.setdefault((job.files.record.launcher, job.files.record.batch), []).append(job)
+        groups.setdefault((job.files.job.launcher, job.files.job.batch), []).append(job)
     return list(groups.values())
 
 
 def _start(group: Sequence[Job], here: bool, trusted: Sequence[str], detach: bool) -> list[Outcome]:
-    before: Record = group[0].files.record
+    before: JobRecord = group[0].files.job
     try:
         launcher = again(before, trusted, detach)
         if launcher is None:
@@ -88,12 +88,12 @@ def _start(group: Sequence[Job], here: bool, trusted: Sequence[str], detach: boo
 def _started(job: Job, code: int) -> Outcome:
     """Tell what came of a job that its launcher was given: its new id, and its end where the launcher waited for it."""
     after = read(job.path)
-    if after.record.id == job.files.record.id and code != 0:
+    if after.job.id == job.files.job.id and code != 0:
         return Outcome(job, f"not started: its launcher ended with exit code {code}", failed=True)
     state = by_files(after, time.time()).state  # an end that was before it was started again does not count
-    ended = f": {state}" if state in ("finished", "failed", "interrupted", "dead") else ""
-    failed = bool(ended) and state != "finished"
-    return Outcome(job, f"{after.record.launcher} job {after.record.id}{ended}", failed)
+    ended = f": {state}" if state in ENDED else ""
+    failed = bool(ended) and state is not RunState.FINISHED
+    return Outcome(job, f"{after.job.launcher} job {after.job.id}{ended}", failed)
 
 
 def _by_itself(job: Job, here: bool, trusted: Sequence[str]) -> Outcome:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from leyden.launch.jobs.last_words import Trace, first_error, verdict
 from leyden.launch.jobs.listing import Job
-from leyden.launch.jobs.standing import GONE, by_code, person
-from leyden.runs.life import seconds
+from leyden.launch.status import GONE, by_code, person
+from leyden.runs.record.moments import seconds
+from leyden.runs.record.state import RunState
 
 OWN, MEMORY, TIME, PREEMPTED, NODE, CANCELLED, SIGNAL, KILLED, CLUSTER, NEVER, UNKNOWN = (
     "error memory time-limit preempted node-failure cancelled signal killed cluster never-begun unknown".split()
@@ -54,30 +55,30 @@ class Cause:
 
 def cause(job: Job) -> Cause:
     """Return why *job*, which has stopped without having finished, did."""
-    record = job.files.record
+    record = job.files.job
     if job.files.cancelled:
         return Cause(CANCELLED, f"It was cancelled by leyden jobs cancel at {_clock(record.cancelled)}.")
-    if job.files.status.get("status") == "failed" and job.state == "failed" and not _never_begun(job):
+    if job.files.status.state is RunState.FAILED and job.state is RunState.FAILED and not _never_begun(job):
         return _own_error(job)
     told = _OF_SLURM.get(job.slurm.state) if job.slurm is not None else None
-    told = told or _OF_LOG.get(verdict(record.log, seconds(job.files.status.get("started"))))
+    told = told or _OF_LOG.get(verdict(record.log, job.files.status.started_at))
     if told is not None:
         return Cause(told, _by_cluster(told, job))
     if _never_begun(job):
         return Cause(NEVER, _nothing_ran(job))
     last = job.files.last
-    reason = (last.reason if last is not None else "") or str(job.files.status.get("error") or "")
-    if job.state == "interrupted" and reason:
+    reason = (last.reason if last is not None else "") or job.files.status.error
+    if job.state is RunState.INTERRUPTED and reason:
         return _by_signal(reason)
     return _without_a_word(job)
 
 
 def _own_error(job: Job) -> Cause:
     trace = first_error(job.path)
-    error = str(job.files.status.get("error") or "") or (trace.error if trace is not None else "it did not say which")
+    error = job.files.status.error or (trace.error if trace is not None else "it did not say which")
     where = f" at {trace.place}" if trace is not None and trace.place else ""
     rank = f" in rank {trace.rank}" if trace is not None and trace.rank > 0 else ""
-    step = job.files.status.get("step")
+    step = job.files.status.step
     after = f" after step {step}" if step else ""
     line = _sentence(error.strip().partition("\n")[0])
     code = MEMORY if _NO_MEMORY.search(error) else OWN
@@ -89,7 +90,7 @@ def _by_cluster(code: str, job: Job) -> str:
     at = f" on {job.node}" if job.node else ""
     if code == CANCELLED:
         who = person(slurm.detail) if slurm is not None else ""
-        begun = "" if job.files.status.get("attempts") else " before it began"
+        begun = "" if job.files.status.attempts else " before it began"
         return f"Its job was cancelled{f' {who}' if who else ''} (scancel){begun}."
     limit = f" of {slurm.limit}" if slurm is not None and slurm.limit else ""
     return {
@@ -101,8 +102,8 @@ def _by_cluster(code: str, job: Job) -> str:
 
 
 def _never_begun(job: Job) -> bool:
-    begun = seconds(job.files.status.get("started"))
-    submitted = job.files.record.submitted
+    begun = job.files.status.started_at
+    submitted = job.files.job.submitted_at
     return begun is None or (submitted is not None and submitted > begun)
 
 
@@ -126,8 +127,8 @@ def _by_signal(reason: str) -> Cause:
 def _without_a_word(job: Job) -> Cause:
     """Say what can be told of a process that is gone and has not written why."""
     status, slurm = job.files.status, job.slurm
-    started = seconds(status.get("started"))
-    if job.state == "silent":
+    started = status.started_at
+    if job.state is RunState.SILENT:
         return Cause(
             UNKNOWN, f"Nothing was heard of it for long; whether it runs on {job.node} cannot be told from here."
         )

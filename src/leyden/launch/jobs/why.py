@@ -16,10 +16,10 @@ from leyden.launch.jobs import stopped
 from leyden.launch.jobs.last_words import Trace
 from leyden.launch.jobs.listing import Job
 from leyden.launch.jobs.pending import explained
-from leyden.launch.jobs.records import LOCAL, SLURM
 from leyden.launch.jobs.requeue import has_checkpoint, not_requeued
 from leyden.launch.slurm_queries import details
-from leyden.runs.life import seconds
+from leyden.runs.record.job import LOCAL, SLURM
+from leyden.runs.record.state import RunState
 
 
 @dataclass(frozen=True)
@@ -55,34 +55,34 @@ def why(job: Job, ask: Callable[[str], Mapping[str, str]] = details) -> Explanat
         ask: Asks SLURM's controller about one job.
     """
     place = shown(job.path)
-    if job.state == "finished":
-        return Explanation("finished", "finished", ("It has finished: nothing stopped it.",))
-    if job.state == "queued":
+    if job.state is RunState.FINISHED:
+        return Explanation(job.state, job.state, ("It has finished: nothing stopped it.",))
+    if job.state is RunState.QUEUED:
         return _waiting(job, place)
-    if job.state == "running":
-        return Explanation("running", "running", (_at_work(job),), f"Follow it with: leyden jobs logs -f {place}")
+    if job.state is RunState.RUNNING:
+        return Explanation(job.state, job.state, (_at_work(job),), f"Follow it with: leyden jobs logs -f {place}")
     found = stopped.cause(job)
-    slurm_id = job.files.record.slurm_id
+    slurm_id = job.files.job.slurm_id
     told = not_requeued(job, found, ask(slurm_id) if slurm_id else {})
     sentences = tuple(each for each in (found.text, told) if each)
     return Explanation(job.state, found.code, sentences, _next(job, found, place), found.trace)
 
 
 def _waiting(job: Job, place: str) -> Explanation:
-    record = job.files.record
+    record = job.files.job
     again = _again(job)
     if record.launcher == SLURM and job.slurm is not None:
         words = explained(job.slurm)
         first = f"It waits{again}: {words.meaning}."
-        return Explanation("queued", job.slurm.reason or "queued", (first,), words.advice)
+        return Explanation(job.state, job.slurm.reason or job.state, (first,), words.advice)
     if record.launcher == SLURM:
         first = f"It waits{again}, as far as its files tell: SLURM, which would know why, did not answer."
-        return Explanation("queued", "queued", (first,), f"Ask where SLURM is: squeue --jobs={record.id}")
+        return Explanation(job.state, job.state, (first,), f"Ask where SLURM is: squeue --jobs={record.id}")
     if record.launcher == LOCAL:
         first = f"It waits{again} for a slot of the queue of process {record.queue_pid}."
-        return Explanation("queued", "queued", (first,), "It begins when another job of that queue has ended.")
+        return Explanation(job.state, job.state, (first,), "It begins when another job of that queue has ended.")
     return Explanation(
-        "queued", "prepared", ("It is prepared, and nobody has begun it.",), f"Begin it: leyden run {place}"
+        job.state, "prepared", ("It is prepared, and nobody has begun it.",), f"Begin it: leyden run {place}"
     )
 
 
@@ -92,7 +92,7 @@ def _again(job: Job) -> str:
     if last is None:
         return ""
     reason = f" ({last.reason})" if last.reason else ""
-    return f" to go on at step {last.to_step}, after attempt {last.number} was {last.outcome}{reason}"
+    return f" to go on at step {last.to_step}, after attempt {last.number} was {last.outcome or 'ended'}{reason}"
 
 
 def _at_work(job: Job) -> str:
@@ -100,20 +100,20 @@ def _at_work(job: Job) -> str:
     at = f" on {job.node}" if job.node else ""
     if job.standing.reason == "begun":
         return f"Its job runs{at} and has not begun to train yet."
-    heard = seconds(status.get("updated"))
+    heard = status.updated_at
     said = f", last heard of {max(0, round(job.now - heard))} s ago" if heard is not None else ""
-    return f"It runs{at}: epoch {status.get('epoch', 0)}, step {status.get('step', 0)}{said}."
+    return f"It runs{at}: epoch {status.epoch or 0}, step {status.step or 0}{said}."
 
 
 def _next(job: Job, found: stopped.Cause, place: str) -> str:
     on = "goes on from its last checkpoint" if has_checkpoint(job) else "begins it anew"
     retry = f"leyden jobs retry {place}"
-    if job.state == "silent":
+    if job.state is RunState.SILENT:
         return f"Look on {job.node or 'its machine'} whether it is there; if not: leyden run {place}"
     if found.code == stopped.OWN:
         return f"Mend it, then: {retry}   ({on})"
     if found.code == stopped.MEMORY:
         return f"Give it more memory, or a smaller batch, then: {retry}   ({on})"
-    if found.code == stopped.NEVER and job.files.record.log:
+    if found.code == stopped.NEVER and job.files.job.log:
         return f"leyden jobs logs --job {place} shows what its job printed; then: {retry}"
     return f"{retry}   ({on})"

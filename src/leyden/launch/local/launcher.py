@@ -18,6 +18,7 @@ from leyden.launch.local.screen import Screen
 from leyden.launch.local.standing import put_back, standing
 from leyden.runs.directory import RunDirectory
 from leyden.runs.manifest import config_hash
+from leyden.runs.record.state import RunState
 
 VOUCHED = "--hashes-on-stdin"
 _PATIENCE = 60.0  # seconds for a process in the background to begin
@@ -52,7 +53,7 @@ class LocalQueue(Launcher):
         if not self.detach:
             return queue.run()
         for each in queue.waiting:
-            if standing(each).state != "running":
+            if standing(each).state is not RunState.RUNNING:
                 put_back(each)
         record.write()
         pid = _in_background(folder, hashes, self.trusted)

@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from leyden.launch import job
 from leyden.launch.local import share
 from leyden.launch.local.record import QueueRecord, existing, held
 from leyden.launch.local.screen import Screen
@@ -29,6 +28,8 @@ from leyden.launch.local.standing import Standing, cancelled, code_of, put_back,
 from leyden.launch.local.worker import Found, Worker, log_of
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import COMPOSED
+from leyden.runs.record import job
+from leyden.runs.record.state import RunState
 
 _PASSED_ON = {  # a run does not know what the end of a terminal means
     signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM, signal.SIGHUP: signal.SIGTERM,
@@ -63,7 +64,7 @@ class Queue:
         self.leases = share.Leases(share.visible_devices())
         needs = [self._need(each) for each in self.directories] if self.leases.devices else []
         self.slots = record.options.slots or share.default_slots(needs, len(self.leases.devices), share.cores())
-        over = ("finished",) if again else ("finished", "failed")
+        over = (RunState.FINISHED,) if again else (RunState.FINISHED, RunState.FAILED)
         self.waiting = deque(each for each in self.directories if standing(each).state not in over)
         if not again:
             self.waiting = deque(each for each in self.waiting if not cancelled(each))
@@ -108,13 +109,12 @@ class Queue:
     def _take_over(self) -> None:
         """Write down whose the runs are now, and find those that are under way."""
         for number, directory in enumerate(self.waiting):
-            if standing(directory).state == "running":
+            if standing(directory).state is RunState.RUNNING:
                 self._watch(directory)
                 continue
             put_back(directory)
-            job.write(
-                directory, job.JobRecord("local", self._id(number), str(self.record.folder), str(log_of(directory)))
-            )
+            record = job.JobRecord(job.LOCAL, self._id(number), str(self.record.folder), str(log_of(directory)))
+            job.write(directory.path, record)
         for each in self.running:
             self.waiting.remove(each.directory)
         self._write()
@@ -124,7 +124,7 @@ class Queue:
 
     def _is_ours(self, directory: RunDirectory) -> bool:
         """Whether nobody has taken the run out of this queue, or given it to another."""
-        mine = job.read(directory).get("id", "").partition("_")[0] == str(os.getpid())
+        mine = job.read(directory.path).queue_pid == os.getpid()
         return mine and not cancelled(directory)
 
     def _heed(self, asked: list[signal.Signals]) -> None:
@@ -145,7 +145,7 @@ class Queue:
             self.running.remove(each)
             self.leases.give_back(each.devices)
             found = standing(each.directory)
-            if found.state == "running":  # another process had begun it before ours could
+            if found.state is RunState.RUNNING:  # another process had begun it before ours could
                 self._watch(each.directory)
                 continue
             self._settle(each, found)
@@ -157,11 +157,11 @@ class Queue:
         code = ended.code or 0
         if code < 0:
             self._reasons[ended.directory.path] = f"killed by {_name(-code)}"
-        if found.state == "queued" and self.stopped_by is None:
+        if found.state is RunState.QUEUED and self.stopped_by is None:
             how = f"exit code {code}" if code >= 0 else _name(-code)
             log = log_of(ended.directory).relative_to(ended.directory.path)
             ended.directory.update(
-                status="failed", error=f"its process ended before the run began, by {how}: see {log}"
+                status=RunState.FAILED, error=f"its process ended before the run began, by {how}: see {log}"
             )
 
     def _fill(self) -> None:
@@ -169,10 +169,10 @@ class Queue:
         while self.waiting and len(self.running) < self.slots:
             directory = self.waiting[0]
             found = standing(directory)
-            if found.state == "running":
+            if found.state is RunState.RUNNING:
                 self.waiting.popleft()
                 self._watch(directory)
-            elif found.state == "finished" or not self._is_ours(directory):
+            elif found.state is RunState.FINISHED or not self._is_ours(directory):
                 self.waiting.popleft()
                 self.screen.passed_over(directory, found)
             elif not self._start(directory):

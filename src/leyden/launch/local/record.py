@@ -21,7 +21,8 @@ from typing import Any
 from leyden import atomic
 from leyden.config.bounded import read_json
 from leyden.errors import RunError
-from leyden.runs.directory import RunDirectory, now
+from leyden.runs.directory import RunDirectory
+from leyden.runs.record.moments import now
 
 FILE, LOCK, LOG = "queue.json", "queue.lock", "queue.log"
 

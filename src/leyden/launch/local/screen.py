@@ -14,14 +14,22 @@ from typing import TYPE_CHECKING, Any, Self
 from leyden.config.project import shown
 from leyden.launch.local.standing import Standing
 from leyden.runs.directory import RunDirectory
+from leyden.runs.record.state import RunState
 from leyden.terminal import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _EVERY = 0.5  # seconds between two drawings
-_STATES = ("finished", "running", "queued", "interrupted", "failed", "dead", "silent")
-_COLOURS = {"finished": "green", "running": "cyan", "interrupted": "yellow", "failed": "red", "dead": "red"}
+_ORDER = (  # what is looked at first, first
+    RunState.RUNNING, RunState.FAILED, RunState.DEAD, RunState.INTERRUPTED, RunState.SILENT, RunState.UNKNOWN,
+    RunState.QUEUED, RunState.FINISHED,
+)  # fmt: skip
+_COUNTED = (RunState.FINISHED, RunState.RUNNING, RunState.QUEUED, RunState.INTERRUPTED, *_ORDER[1:3], *_ORDER[4:6])
+_COLOURS = {
+    RunState.FINISHED: "green", RunState.RUNNING: "cyan", RunState.INTERRUPTED: "yellow", RunState.FAILED: "red",
+    RunState.DEAD: "red",
+}  # fmt: skip
 _ASKED = (
     "{name}: every run saves at the next step and stops (once more: at once)",
     "{name}: every run stops at once",
@@ -82,7 +90,7 @@ class Screen:
 
     def passed_over(self, directory: RunDirectory, standing: Standing) -> None:
         """Say that a run is not started."""
-        why = "is finished" if standing.state == "finished" else "was taken out of the queue"
+        why = "is finished" if standing.state is RunState.FINISHED else "was taken out of the queue"
         self.say(f"passed over  {shown(directory.path)}: it {why}")
 
     def ended(self, directory: RunDirectory, standing: Standing) -> None:
@@ -104,8 +112,7 @@ class Screen:
         self._next = time.monotonic() + _EVERY
         rows = standings()
         height = max(3, self._drawing.console.height - 6)
-        order = {"running": 0, "failed": 1, "dead": 1, "interrupted": 2, "queued": 3, "finished": 4}
-        first = sorted(rows, key=lambda row: order.get(row[1].state, 2))[:height]
+        first = sorted(rows, key=lambda row: _ORDER.index(row[1].state))[:height]
         table = _table([row for row in rows if row in first])
         more = f"{len(rows) - len(first)} not shown" if len(rows) > len(first) else ""
         table.caption = "; ".join(filter(None, [counted(rows), f"{slots} at a time" if slots else "", more]))
@@ -129,7 +136,7 @@ class Screen:
 def counted(rows: Rows) -> str:
     """Return how many runs stand how: ``5 finished, 1 failed``."""
     numbers = Counter(standing.state for _, standing in rows)
-    return ", ".join(f"{numbers[state]} {state}" for state in _STATES if numbers[state]) or "no runs"
+    return ", ".join(f"{numbers[state]} {state}" for state in _COUNTED if numbers[state]) or "no runs"
 
 
 def _table(rows: Rows) -> Table:
@@ -141,7 +148,7 @@ def _table(rows: Rows) -> Table:
     for name in ("run", "state", "result", "time"):
         table.add_column(name, overflow="fold" if name == "run" else "ellipsis", no_wrap=name == "state")
     for directory, each in rows:
-        detail = each.metric or each.reason or (each.progress if each.state != "queued" else "")
+        detail = each.metric or each.reason or (each.progress if each.state is not RunState.QUEUED else "")
         state = Text(each.state, style=_COLOURS.get(each.state, ""))
         table.add_row(Text(shown(directory.path)), state, Text(printable(detail)), _span(each.spent))
     return table

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from leyden.launch import payload
-from leyden.runs.directory import RunDirectory, now
-from leyden.runs.life import state
+from leyden.runs.directory import RunDirectory
+from leyden.runs.record.liveness import is_here, state
+from leyden.runs.record.moments import now
+from leyden.runs.record.state import RunState
 
 LOG = "job.log"
 
@@ -80,14 +81,14 @@ class Found:
     @property
     def code(self) -> int | None:
         """None while it runs; how it ended stands in its files."""
-        return None if state(self.directory.status(), time.time()) == "running" else 0
+        return None if state(self.directory.status(), time.time()) is RunState.RUNNING else 0
 
     def send(self, signum: int) -> None:
         """Pass a signal on to the run, if it is executed by this machine."""
         status = self.directory.status()
-        if status.get("host") == socket.gethostname() and state(status, time.time()) == "running":
+        if status.pid is not None and is_here(status) and state(status, time.time()) is RunState.RUNNING:
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(status["pid"], signum)
+                os.kill(status.pid, signum)
 
     def kill(self) -> None:
         """End the run at once."""

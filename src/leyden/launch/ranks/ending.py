@@ -12,8 +12,9 @@ import signal
 from leyden.config.project import shown
 from leyden.launch.ranks.report import Report, read
 from leyden.launch.ranks.starting import Plan
-from leyden.runs.directory import now
 from leyden.runs.execution import log_of
+from leyden.runs.record.moments import now
+from leyden.runs.record.state import RunState
 from leyden.spawn.group import STOPPED, Group
 from leyden.terminal import complain
 
@@ -35,11 +36,11 @@ def ended(plan: Plan, group: Group) -> int:
             f"{_listed(sorted(group.killed))} of {world} had not ended {plan.grace:g} s after the signal, or some time"
         )
         said += " after another rank had failed, and was killed. For more time to save: grace=SECONDS"
-        _write(plan, "interrupted" if group.signalled else "failed", said)
+        _write(plan, RunState.INTERRUPTED if group.signalled else RunState.FAILED, said)
     elif codes[rank] < 0:
         said = f"rank {rank} of {world} was ended by {_name(-codes[rank])}"
         said += ", which the system sends when memory runs out, too" if codes[rank] == -signal.SIGKILL else ""
-        _write(plan, "interrupted" if group.signalled else "failed", said)
+        _write(plan, RunState.INTERRUPTED if group.signalled else RunState.FAILED, said)
     elif code in STOPPED:
         return code
     elif rank in reports and not reports[rank].echo:
@@ -47,7 +48,7 @@ def ended(plan: Plan, group: Group) -> int:
         return code
     else:
         said = reports[rank].message if rank in reports else f"rank {rank} of {world} has ended with exit code {code}"
-        _write(plan, "failed", said)
+        _write(plan, RunState.FAILED, said)
     complain(f"\n{said}\nrun directory  {shown(plan.directory.path)}")
     return code
 
@@ -82,9 +83,9 @@ def _show(plan: Plan, rank: int, world: int, code: int, report: Report) -> None:
     complain(f"\nrank {rank} of {world} has failed, see {log}\n\n{told}\n\nrun directory  {shown(plan.directory.path)}")
 
 
-def _write(plan: Plan, status: str, said: str) -> None:
+def _write(plan: Plan, status: RunState, said: str) -> None:
     """Write down what no rank could."""
-    if plan.directory.status().get("status") != "finished":
+    if plan.directory.status().state is not RunState.FINISHED:
         plan.directory.update(status=status, ended=now(), error=said)
 
 

@@ -19,14 +19,15 @@ from leyden.launch.slurm.limits import limits
 from leyden.launch.slurm.options import Options
 from leyden.launch.slurm.script import text, tried
 from leyden.launch.slurm.submission import Submitted, submit
-from leyden.launch.slurm.waiting import standing, wait_for
+from leyden.launch.slurm.waiting import jobs_of, wait_for
 from leyden.runs.directory import RunDirectory
+from leyden.runs.record.state import EXECUTED, PENDING, RunState
 from leyden.terminal import printable_lines
 
 FOLDER = "slurm"  # of a submission, in the run directory or beside several
 NAME = "leyden"
 _COMMANDS = ("sbatch", "srun", "scontrol", "squeue")
-_UNDER_WAY = ("queued", "running", "silent")
+_UNDER_WAY = PENDING | EXECUTED
 
 
 class SlurmLauncher(Launcher):
@@ -84,17 +85,19 @@ def _startable(directories: Sequence[RunDirectory]) -> list[RunDirectory]:
     Raises:
         ConfigurationError: If one of them is being executed, or waits for it.
     """
-    found = standing(directories)
-    busy = [each for each in found if each.state in _UNDER_WAY and (each.state != "queued" or each.files.record.id)]
+    found = jobs_of(directories)
+    busy = [
+        each for each in found if each.state in _UNDER_WAY and (each.state is not RunState.QUEUED or each.files.job.id)
+    ]
     if busy:
         first = busy[0]
         raise ConfigurationError(
             f"{shown(first.path)} is {first.state} already"
-            + (f", as job {first.files.record.id}" if first.files.record.id else "")
+            + (f", as job {first.files.job.id}" if first.files.job.id else "")
             + (f", and {len(busy) - 1} more of these runs are" if len(busy) > 1 else "")
             + ". Expected runs that nobody executes. Leave them out, or end them first: leyden jobs cancel DIR"
         )
-    finished = [each for each in found if each.state == "finished"]
+    finished = [each for each in found if each.state is RunState.FINISHED]
     for each in finished:
         _say([f"{shown(each.path)} is finished: not submitted"])
     return [directory for directory, each in zip(directories, found, strict=True) if each not in finished]
@@ -122,10 +125,10 @@ def _wait(directories: Sequence[RunDirectory]) -> int:
     except KeyboardInterrupt:
         _say(["\nno longer waited for: the jobs go on; see  leyden jobs"])
         return 128 + SIGINT
-    worse = [each for each in ended if each.state != "finished"]
+    worse = [each for each in ended if each.state is not RunState.FINISHED]
     for each in worse:
         reason = f": {each.standing.reason}" if each.standing.reason else ""
-        _say([f"{shown(each.path)} is {each.state}{reason}; its log is {shown(each.files.record.log)}"])
+        _say([f"{shown(each.path)} is {each.state}{reason}; its log is {shown(each.files.job.log)}"])
     _say([f"{_counted(len(ended) - len(worse))} finished" + (f", {len(worse)} did not" if worse else "")])
     return 1 if worse else 0
 

@@ -21,8 +21,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from leyden.errors import RunError
-from leyden.launch import job
-from leyden.launch.job import JobRecord
 from leyden.launch.jobs.launchers import keep
 from leyden.launch.payload import variables
 from leyden.launch.slurm.freezing import freeze
@@ -33,8 +31,9 @@ from leyden.launch.slurm.payload import execute
 from leyden.launch.slurm.script import executor, refused
 from leyden.launch.slurm_queries import cancel
 from leyden.runs.directory import RunDirectory
+from leyden.runs.record import job
+from leyden.runs.record.job import SLURM, JobRecord
 
-LAUNCHER = "slurm"
 _WRITERS = 8  # threads: each waits for the disk, twice a run
 _KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")  # say which cluster, not which job
 
@@ -77,7 +76,7 @@ def submit(
     try:
         _check_writable(directories)
         parts = limits().dealt(directories)
-        keep(batch, LAUNCHER, asdict(options))
+        keep(batch, SLURM, asdict(options))
         code = freeze(batch) if options.freeze_code else None
         for part in parts:
             asked = _after(options, done)
@@ -93,7 +92,7 @@ def submit(
                 for directory, submitted in zip(part, jobs, strict=True)
             ]
         with ThreadPoolExecutor(_WRITERS) as writers:
-            list(writers.map(lambda each: job.write(each.directory, each.record), done))
+            list(writers.map(lambda each: job.write(each.directory.path, each.record), done))
     except BaseException as error:
         cancel([script.name.partition("_")[0] for script in batch.glob("*_submission.sh")])
         shutil.rmtree(batch, ignore_errors=True)
@@ -122,7 +121,7 @@ def _after(options: Options, done: Sequence[Submitted]) -> Options:
 
 def _record(options: Options, batch: Path, id: str) -> JobRecord:  # noqa: A002 - what SLURM calls it
     return JobRecord(
-        launcher=LAUNCHER,
+        launcher=SLURM,
         id=id,
         batch=str(batch),
         log=str(batch / f"{id}_0_log.out"),

@@ -18,17 +18,27 @@ import signal
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from enum import StrEnum, auto
 
 from leyden.launch.slurm_queries import details, said
-from leyden.runs import attempts
+from leyden.runs.record.ending import slurm_job
 
-Event = Literal["time limit", "preempted", "asked to make room", "requeued", "cancelled", "unknown"]
 ANNOUNCED = (signal.SIGUSR1, signal.SIGUSR2)
 _NEAR = 900.0  # seconds: a time limit is announced as long before it as somebody has asked for
 _PATIENCE = 20.0  # seconds for one answer of the controller
 _BUSY = ("contact", "timed out", "did not answer", "try again")  # what is said of a controller that is away for a while
 _NONE = ("", "None", "N/A", "Unknown", "UNLIMITED", "NOT_SET")
+
+
+class Event(StrEnum):
+    """What a cluster does to a job."""
+
+    TIME_LIMIT = "time limit"
+    PREEMPTED = auto()
+    MAKE_ROOM = "asked to make room"
+    REQUEUED = auto()
+    CANCELLED = auto()
+    UNKNOWN = auto()
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class SlurmJob:
         if not number.isdigit():
             return None
         restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
-        return cls(number, attempts.job() or number, int(restarts or 0))
+        return cls(number, slurm_job() or number, int(restarts or 0))
 
     def ends(self) -> float | None:
         """Return when its time limit is up, in seconds since 1970; None if there is none, or nobody knows."""
@@ -62,17 +72,17 @@ class SlurmJob:
         """Return what the signal *signum* meant."""
         found = details(self.id, _PATIENCE)
         if int(found.get("Restarts", "0") or 0) > self.restarts:
-            return "requeued"
+            return Event.REQUEUED
         if found.get("PreemptTime", "") not in _NONE:
-            return "preempted"
+            return Event.PREEMPTED
         if signum == signal.SIGXCPU or found.get("Reason") == "TimeLimit":
-            return "time limit"
+            return Event.TIME_LIMIT
         if signum in ANNOUNCED:  # sent by hand, the time may be far from up
             ends = moment(found.get("EndTime", ""))
-            return "asked to make room" if ends is None or ends - time.time() > _NEAR else "time limit"
+            return Event.MAKE_ROOM if ends is None or ends - time.time() > _NEAR else Event.TIME_LIMIT
         if found.get("JobState", "").split("+")[0] in ("COMPLETING", "CANCELLED"):
-            return "cancelled"
-        return "unknown"
+            return Event.CANCELLED
+        return Event.UNKNOWN
 
     def requeue(self, patience: float = 60.0) -> str | None:
         """Put the job back into the queue; a controller that does not answer is asked again.

@@ -21,8 +21,10 @@ import numpy as np
 from leyden import secrets
 from leyden.errors import RunError
 from leyden.runs.directory import RunDirectory
-from leyden.runs.life import state
 from leyden.runs.reading import numbers
+from leyden.runs.record.liveness import state
+from leyden.runs.record.state import RunState
+from leyden.runs.record.status import Status
 from leyden.runs.report.series import Series, columns, series
 from leyden.runs.report.speed import speed
 from leyden.runs.sections import Sections, parse
@@ -43,7 +45,7 @@ class Run:
         config: Resolved, by dotted path.
         typed: The overrides it was started with.
         status: What status.json says.
-        state: How it stands; see `leyden.runs.life`.
+        state: How it stands; see `leyden.runs.record.liveness`.
         results: The final metrics.
         metrics: The columns of metrics.csv.
         losses: The loss of every training step, where a fingerprint was taken.
@@ -59,8 +61,8 @@ class Run:
     path: Path
     config: Mapping[str, Any]
     typed: tuple[str, ...]
-    status: Mapping[str, Any]
-    state: str
+    status: Status
+    state: RunState
     results: Mapping[str, float]
     metrics: Mapping[str, Series]
     losses: Series | None
@@ -80,7 +82,7 @@ def gather(path: str | os.PathLike[str]) -> Run:
         RunError: If there is no run in it.
     """
     files = _Files(RunDirectory(path).path)
-    status = files.read("status.json", _document)
+    status = Status.of(files.read("status.json", _document))
     results = files.read("result.json", _document).get("metrics")
     typed = files.read("overrides.yaml", _mapping).get("overrides")
     log = files.read("logs/rank0.log", _end, None) or ""

@@ -7,20 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from leyden.runs.life import seconds
+from leyden.runs.record.moments import seconds
+from leyden.runs.record.state import RunState
 from leyden.runs.report.chart import style
 from leyden.runs.report.curves import COUNTERS
 from leyden.runs.report.gathering import Run
 from leyden.runs.report.markup import Html, folded, join, table, tag, text
 
 _MARKS = {
-    "finished": "✓",
-    "failed": "✗",
-    "running": "▸",
-    "interrupted": "❚❚",
-    "queued": "…",
-    "dead": "✗",
-    "silent": "?",
+    RunState.FINISHED: "✓",
+    RunState.FAILED: "✗",
+    RunState.RUNNING: "▸",
+    RunState.INTERRUPTED: "❚❚",
+    RunState.QUEUED: "…",
+    RunState.DEAD: "✗",
+    RunState.SILENT: "?",
 }
 _MOST_ROWS = 300
 _LONGEST_NAME = 44
@@ -59,9 +60,9 @@ def swatch(number: int, name: str) -> Html:
     return Html(f'<span class="key {style(number)}"><i></i>{text(name, 80)}</span>')
 
 
-def badge(state: str) -> Html:
+def badge(state: RunState) -> Html:
     """Return a state as a word with a mark, so that colour is not all that tells."""
-    kind = state if state in _MARKS else "queued"
+    kind = state if state in _MARKS else RunState.QUEUED
     return Html(f'<span class="badge {kind}"><i>{_MARKS[kind]}</i> {text(state, 20)}</span>')
 
 
@@ -70,10 +71,10 @@ def troubles(runs: Sequence[Run], names: Sequence[str]) -> Html:
     found = []
     for run, name in zip(runs, names, strict=True):
         before = f"{name}: " if len(runs) > 1 else ""
-        if run.status.get("error"):
-            kind = "error" if run.state in ("failed", "dead") else "warning"
-            found.append(_alert(kind, f"{before}{run.state}", str(run.status["error"])))
-        elif run.state in ("dead", "silent"):
+        if run.status.error:
+            kind = "error" if run.state in (RunState.FAILED, RunState.DEAD) else "warning"
+            found.append(_alert(kind, f"{before}{run.state}", run.status.error))
+        elif run.state in _SILENCE:
             found.append(_alert("warning", f"{before}{run.state}", _SILENCE[run.state]))
         found += [_alert("warning", f"{before}not read", problem) for problem in run.problems]
     return join(found)
@@ -110,25 +111,25 @@ def logs(runs: Sequence[Run], names: Sequence[str]) -> Html:
 
 
 _SILENCE = {
-    "dead": "its process is gone without a word: killed, or the machine went down. leyden run goes on with it",
-    "silent": "it says that it is running, on another machine, but has not been heard of for ten minutes",
+    RunState.DEAD: "its process is gone without a word: killed, or the machine went down. leyden run goes on with it",
+    RunState.SILENT: "it says that it is running, on another machine, but has not been heard of for ten minutes",
 }
 
 
 def _facts(run: Run) -> list[tuple[str, Html]]:
     status = run.status
-    ended = seconds(status.get("ended")) or seconds(status.get("updated"))
-    begun = seconds(status.get("started"))
+    ended = status.ended_at or status.updated_at
+    begun = status.started_at
     took = text(duration(ended - begun)) if ended and begun and ended >= begun else Html("")
     return [
         ("status", badge(run.state)),
-        ("started" if status.get("started") else "made", _moment(status.get("started") or status.get("created"))),
-        ("so far" if run.state == "running" else "took", took),
-        ("epochs", _count(status.get("epoch"))),
-        ("steps", _count(status.get("step"))),
-        ("attempts", _count(status.get("attempts"))),
-        ("on", text(status["host"], 60) if status.get("host") else Html("")),
-        ("last heard of", _moment(status.get("updated")) if run.state in ("running", "dead", "silent") else Html("")),
+        ("started" if status.started else "made", _moment(status.started or status.created)),
+        ("so far" if run.state is RunState.RUNNING else "took", took),
+        ("epochs", _count(status.epoch)),
+        ("steps", _count(status.step)),
+        ("attempts", _count(status.attempts)),
+        ("on", text(status.host, 60) if status.host else Html("")),
+        ("last heard of", _moment(status.updated) if run.state in (RunState.RUNNING, *_SILENCE) else Html("")),
     ]
 
 
@@ -205,4 +206,4 @@ def _number(value: float | None) -> Html:
 
 
 def _failed(runs: Sequence[Run]) -> bool:
-    return len(runs) == 1 and runs[0].state == "failed"
+    return len(runs) == 1 and runs[0].state is RunState.FAILED

@@ -6,11 +6,16 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from leyden.runs.record.state import RunState
 from leyden.runs.report.gathering import Run
 from leyden.runs.report.markup import Html, folded, join, table, tag, text
 from leyden.runs.report.settings import shown
 
-_MARKS = {"exact": ("finished", "✓"), "same recipe": ("interrupted", "≈"), "different": ("failed", "✗")}
+_MARKS = {  # in the colours of states
+    "exact": (RunState.FINISHED, "✓"),
+    "same recipe": (RunState.INTERRUPTED, "≈"),
+    "different": (RunState.FAILED, "✗"),
+}
 _EFFECTS = {"may": "may break exactness"}
 _PARTS = ("initial_weights", "losses", "logged", "final_weights", "final_metrics")
 
@@ -53,7 +58,7 @@ def _verdicts(run: Run, name: str, here: Container[str]) -> Iterator[Html]:
 def _verdict(before: str, other: str, found: Mapping[str, Any]) -> Html:
     """Return one verdict: a line, what it rests on, and what was different before it began."""
     said = str(found.get("verdict"))
-    kind, mark = _MARKS.get(said, ("queued", "?"))
+    kind, mark = _MARKS.get(said, (RunState.QUEUED, "?"))
     line = Html(
         f'<span class="badge {kind}"><i>{mark}</i> {text(said, 40)}</span> {text(before)} {tag("code", text(other))}'
     )

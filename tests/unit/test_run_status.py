@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from leyden.launch.jobs.records import read
-from leyden.launch.jobs.standing import GONE, standing
 from leyden.launch.slurm_queries import SlurmJob
+from leyden.launch.status import GONE, run_status
+from leyden.runs.record.files import read
 from tests.run_directories import make
 
 HERE = socket.gethostname()
@@ -40,7 +40,7 @@ def at_slurm(path, status, **changes):
 def said(found, state=None, answered=True, **changes):
     """Return the word and the reason, given what SLURM says."""
     job = None if state is None else SlurmJob("12_3", state, **changes)
-    stands = standing(found, job, answered, time.time())
+    stands = run_status(found, job, answered, time.time())
     return stands.state, stands.reason
 
 
@@ -162,7 +162,7 @@ def test_a_job_file_of_another_form_has_no_job(text, tmp_path):
     run = make(tmp_path / "run")
     (run.path / "job.json").write_text(text)
 
-    record = read(run.path).record
+    record = read(run.path).job
 
     assert record.slurm_id == ""
     assert record.queue_pid is None
@@ -186,7 +186,7 @@ def test_lines_of_attempts_that_are_torn_or_foreign_are_passed_over(tmp_path):
 
     attempts = read(found.path).attempts
 
-    assert [(each.number, each.outcome, each.to_step) for each in attempts] == [(1, "requeued", 40), (0, "", 0)]
+    assert [(each.number, each.outcome, each.to_step) for each in attempts] == [(1, "requeued", 40), (0, None, 0)]
 
 
 def test_an_attempt_that_left_no_line_is_not_mistaken_for_the_one_before(tmp_path):

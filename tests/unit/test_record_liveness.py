@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from leyden.runs.life import SILENT_AFTER, alive, seconds, state
+from leyden.runs.record.liveness import SILENT_AFTER, alive, state
+from leyden.runs.record.moments import seconds
+from leyden.runs.record.status import Status
 
 HERE = socket.gethostname()
 
@@ -27,7 +29,8 @@ def ended():
 
 
 def status(**changes):
-    return {"status": "running", "host": HERE, "pid": os.getpid(), "started": ago(0), "updated": ago(0), **changes}
+    said = {"status": "running", "host": HERE, "pid": os.getpid(), "started": ago(0), "updated": ago(0)}
+    return Status.of({**said, **changes})
 
 
 @pytest.mark.parametrize("said", ["queued", "finished", "failed", "interrupted"])
@@ -69,9 +72,9 @@ def test_a_run_on_another_machine_is_silent_when_nothing_was_heard_for_long():
     assert state(status(host="far", pid=1, updated="nonsense"), time.time()) == "silent"
 
 
-@pytest.mark.parametrize("broken", [{}, {"status": None}, {"status": ""}])
+@pytest.mark.parametrize("broken", [{}, {"status": None}, {"status": ""}, {"status": ["running"]}])
 def test_a_broken_status_is_unknown(broken):
-    assert state(broken, time.time()) == "unknown"
+    assert state(Status.of(broken), time.time()) == "unknown"
 
 
 def test_a_moment_without_a_zone_is_in_utc():

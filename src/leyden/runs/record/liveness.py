@@ -10,40 +10,34 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from leyden.runs.record.state import RunState
+from leyden.runs.record.status import Status
 
 SILENT_AFTER = 600.0  # seconds; a heartbeat is due every ten, except while a run validates or tests
 _SLACK = 5.0  # seconds between a process and the clock of its status
 
 
-def state(status: Mapping[str, Any], now: float) -> str:
+def state(status: Status, now: float) -> RunState:
     """Return how a run stands.
 
     Args:
         status: What its `status.json` says.
         now: Seconds since 1970.
     """
-    said = status.get("status")
-    if said != "running":
-        return str(said) if said else "unknown"
-    started = seconds(status.get("started"))
-    if status.get("host") == socket.gethostname():
-        pid = status.get("pid")
-        return "running" if type(pid) is int and alive(pid, started) else "dead"
-    heard = seconds(status.get("updated"))
-    return "running" if heard is not None and now - heard < SILENT_AFTER else "silent"
+    if status.state is not RunState.RUNNING:
+        return status.state
+    if is_here(status):
+        there = status.pid is not None and alive(status.pid, status.started_at)
+        return RunState.RUNNING if there else RunState.DEAD
+    heard = status.updated_at
+    return RunState.RUNNING if heard is not None and now - heard < SILENT_AFTER else RunState.SILENT
 
 
-def seconds(moment: Any) -> float | None:
-    """Return a moment written by `leyden.runs.directory.now` as seconds since 1970; None if it is none."""
-    try:
-        found = datetime.fromisoformat(str(moment))
-    except ValueError:
-        return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+def is_here(status: Status) -> bool:
+    """Whether the process of the last attempt belongs to this machine."""
+    return status.host == socket.gethostname()
 
 
 def alive(pid: int, started: float | None) -> bool:

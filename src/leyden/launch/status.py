@@ -1,4 +1,4 @@
-"""How a job stands: what its files say, corrected by what SLURM knows better.
+"""How a run stands: what its files say, corrected by what SLURM knows better. No other place decides it.
 
     files say              SLURM says          it stands
     finished               anything            finished
@@ -8,7 +8,7 @@
     queued, running ...    does not know it    dead: nobody carries it on
     dead, and cancelled    anything            interrupted: that was the intention
 
-The words are those of `leyden.runs.life`. Where SLURM was not asked, or did not answer, the
+The words are those of `leyden.runs.record.state`. Where SLURM was not asked, or did not answer, the
 files have the last word; a heartbeat is believed, and silence is called silence.
 """
 
@@ -17,9 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from signal import Signals
 
-from leyden.launch.jobs.records import LOCAL, Files
 from leyden.launch.slurm_queries import SlurmJob
-from leyden.runs.life import alive, seconds, state
+from leyden.runs.record.files import RunFiles
+from leyden.runs.record.job import LOCAL, JobRecord
+from leyden.runs.record.liveness import alive, state
+from leyden.runs.record.state import ENDED, EXECUTED, PENDING, UNSETTLED, RunState
 
 WAITING = frozenset("PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT SUSPENDED STOPPED".split())
 WORKING = frozenset("RUNNING CONFIGURING COMPLETING EXPEDITING RESIZING SIGNALING STAGE_OUT POWER_UP_NODE".split())
@@ -32,25 +34,24 @@ ENDS = {
     "REVOKED": "another cluster took it over",
     "TIMEOUT": "its time limit was reached",
 }
-UNSETTLED = frozenset(("queued", "running", "silent", "dead", "unknown"))  # what SLURM may know better
 CANCELLED = "cancelled"
 GONE = "SLURM does not know its job any more"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a job stands.
+    """How a run stands.
 
     Args:
-        state: One of queued, running, finished, failed, interrupted, dead, silent, unknown.
+        state: In one word.
         reason: Why, in few words; empty where the state says it all.
     """
 
-    state: str
+    state: RunState
     reason: str = ""
 
 
-def standing(files: Files, job: SlurmJob | None, answered: bool, now: float) -> Standing:
+def run_status(files: RunFiles, job: SlurmJob | None, answered: bool, now: float) -> Standing:
     """Return how a run stands.
 
     Args:
@@ -60,43 +61,45 @@ def standing(files: Files, job: SlurmJob | None, answered: bool, now: float) -> 
         now: Seconds since 1970.
     """
     said = by_files(files, now)
-    if said.state != "finished" and files.record.slurm_id:
-        lost = job is None and answered and said.state in ("queued", "running", "silent")
-        said = Standing("dead", GONE) if lost else said if job is None else by_slurm(said, job)
-    return Standing("interrupted", CANCELLED) if said.state == "dead" and files.cancelled else said
+    if said.state is not RunState.FINISHED and files.job.slurm_id:
+        lost = job is None and answered and said.state in PENDING | EXECUTED
+        said = Standing(RunState.DEAD, GONE) if lost else said if job is None else by_slurm(said, job)
+    if said.state is RunState.DEAD and files.cancelled:
+        return Standing(RunState.INTERRUPTED, CANCELLED)
+    return said
 
 
-def by_files(files: Files, now: float) -> Standing:
+def by_files(files: RunFiles, now: float) -> Standing:
     """Return how a run stands by its files alone."""
-    status, record = files.status, files.record
+    status, record = files.status, files.job
     found = state(status, now)
-    ended = seconds(status.get("ended")) or seconds(status.get("updated")) or 0.0
-    if found in ("failed", "interrupted", "dead") and record.submitted is not None and record.submitted > ended:
-        found = "queued"  # what the status tells was before it was handed over once more
-    reason = str(status.get("reason") or "") if found == "queued" else _error(files, found)
-    if found == "queued" and record.launcher == LOCAL and not _queue_lives(files):
-        return Standing("dead", "never begun: its queue is gone")
-    if found == "queued" and not record.launcher and not reason:
-        return Standing("queued", "prepared; nobody has begun it")
-    return Standing(found, reason)
+    ended = status.ended_at or status.updated_at or 0.0
+    if found in ENDED - {RunState.FINISHED} and (record.submitted_at or 0.0) > ended:
+        found = RunState.QUEUED  # what the status tells was before it was handed over once more
+    if found is not RunState.QUEUED:
+        return Standing(found, _error(files, found))
+    if record.launcher == LOCAL and not _queue_lives(record):
+        return Standing(RunState.DEAD, "never begun: its queue is gone")
+    return Standing(found, status.reason or ("" if record.launcher else "prepared; nobody has begun it"))
 
 
 def by_slurm(said: Standing, job: SlurmJob) -> Standing:
     """Correct what the files have *said* by what SLURM says about the job."""
     if job.state in WAITING:
-        return Standing("queued", job.reason or job.state.lower())
+        return Standing(RunState.QUEUED, job.reason or job.state.lower())
     if job.state in WORKING and said.state in UNSETTLED:
-        return Standing("running", "" if said.state in ("running", "silent") else "begun")
+        return Standing(RunState.RUNNING, "" if said.state in EXECUTED else "begun")
     if said.state not in UNSETTLED:
         return said
     if job.state == "CANCELLED":
-        return Standing("interrupted", f"cancelled {person(job.detail)}".rstrip())
+        return Standing(RunState.INTERRUPTED, f"cancelled {person(job.detail)}".rstrip())
     if job.state in ENDS:
-        return Standing("dead", ENDS[job.state])
+        return Standing(RunState.DEAD, ENDS[job.state])
     if job.state == "COMPLETED":
-        return Standing("dead", "its job ended without having finished it")
-    begun = said.state != "queued"
-    return Standing("dead" if begun else "failed", f"its job ended {by_code(job)}" + ("" if begun else ", nothing ran"))
+        return Standing(RunState.DEAD, "its job ended without having finished it")
+    if said.state is RunState.QUEUED:
+        return Standing(RunState.FAILED, f"its job ended {by_code(job)}, nothing ran")
+    return Standing(RunState.DEAD, f"its job ended {by_code(job)}")
 
 
 def by_code(job: SlurmJob) -> str:
@@ -124,14 +127,14 @@ def person(detail: str) -> str:
         return detail
 
 
-def _error(files: Files, found: str) -> str:
+def _error(files: RunFiles, found: RunState) -> str:
     """Return why a run that is not queued stands as it does."""
-    if files.cancelled and found == "interrupted":
-        return CANCELLED
-    said = str(files.status.get("error") or "") if found in ("failed", "interrupted") else ""
-    return said or (str(files.status.get("reason") or "") if found == "interrupted" else "")
+    status = files.status
+    if found is RunState.INTERRUPTED:
+        return CANCELLED if files.cancelled else status.error or status.reason
+    return status.error if found is RunState.FAILED else status.problem
 
 
-def _queue_lives(files: Files) -> bool:
-    pid = files.record.queue_pid
-    return pid is not None and alive(pid, files.record.submitted)
+def _queue_lives(record: JobRecord) -> bool:
+    pid = record.queue_pid
+    return pid is not None and alive(pid, record.submitted_at)

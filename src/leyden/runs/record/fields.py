@@ -1,0 +1,64 @@
+"""Typed values out of a JSON file that may hold anything: what has another type than it should is left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+LARGEST = 2**20  # bytes of a file with one record
+_LONGEST = 100_000  # characters of one text
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the plain entries of the mapping in a JSON file; dicts and lists in it are no part of a record.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds anything else, is no regular file, is too large or too deep; the message says which.
+        OSError: If it may not be read.
+    """
+    text = text_of(path, LARGEST)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("is torn or no JSON") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"holds a {type(found).__name__}, not a mapping")
+    return {key: value for key, value in found.items() if not isinstance(value, dict | list)}
+
+
+def text_of(path: Path, largest: int) -> str:
+    """Return the content of a regular file of at most *largest* bytes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is something else, or larger.
+        OSError: If it may not be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would be waited for
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("is no regular file")
+        with open(handle, "rb", closefd=False) as file:
+            content = file.read(largest + 1)
+    finally:
+        os.close(handle)
+    if len(content) > largest:
+        raise ValueError(f"has more than {largest:,} bytes")
+    return content.decode("utf-8", "replace")
+
+
+def text(found: Mapping[str, Any], key: str) -> str:
+    """Return a text; empty if there is none."""
+    value = found.get(key)
+    return value[:_LONGEST] if isinstance(value, str) else ""
+
+
+def whole(found: Mapping[str, Any], key: str) -> int | None:
+    """Return a whole number; None if there is none."""
+    value = found.get(key)
+    return value if type(value) is int else None
