@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    from leyden import early, terminal
+    from leyden.processes import signals
+
+    signals.start()
+    from leyden import terminal
     from leyden.cli import startup
 
-    early.listen()
     terminal.prepare()
     startup.begin(["run", *sys.argv[1:]])
     from leyden.cli.masked_output import mask
     from leyden.cli.run import main
 
     mask()
+    signals.interrupt_as_usual()
     sys.exit(main(sys.argv[1:]))

@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-from leyden import early
 from leyden.callback import Callback
 from leyden.errors import Interrupted
 from leyden.launch.surviving import Deadline
 from leyden.launch.surviving.slurm_job import moment
+from leyden.processes import signals
 from leyden.testing import TinyData, TinyModule
 from leyden.trainer import Trainer
 
@@ -64,8 +64,8 @@ def test_until_something_was_saved_the_size_of_the_model_stands_in(tmp_path):
 def test_a_signal_that_came_too_early_stops_the_run_at_once(tmp_path):
     program = (
         "import os, signal, sys\n"
-        "from leyden import early\n"
-        "early.listen()\n"
+        "from leyden.processes import signals\n"
+        "signals.note_job_signals()\n"
         "os.kill(os.getpid(), signal.SIGUSR2)\n"
         "from leyden.errors import Interrupted\n"
         "from leyden.testing import TinyData, TinyModule\n"
@@ -86,10 +86,10 @@ def test_a_signal_that_came_too_early_stops_the_run_at_once(tmp_path):
 def test_outside_of_slurm_no_signal_is_taken_from_the_program():
     before = signal.getsignal(signal.SIGUSR2)
 
-    early.listen()
+    signals.note_job_signals()
 
     assert signal.getsignal(signal.SIGUSR2) is before
-    assert early.noted() is None
+    assert signals.noted() is None
 
 
 def test_a_moment_of_slurm_is_read_or_is_none():

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from leyden.cli.outcome import run_and_report
 from leyden.cli.trusting import add_trust
 from leyden.errors import RunError
+from leyden.processes.lifeline import watch
 from leyden.runs.directory import RunDirectory
-from leyden.spawn.lifeline import watch
 from leyden.terminal import complain
 
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from leyden import early
+from leyden.processes import signals
 from leyden.runs.variables import missing
 
 EXECUTING = ("train", "run", "evaluate", "predict", "reproduce")
@@ -46,7 +46,7 @@ def again(absent: Mapping[str, str]) -> None:
         return
     sys.stdout.flush()
     sys.stderr.flush()
-    early.leave()
+    signals.block_for_exec()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **absent})
 
 

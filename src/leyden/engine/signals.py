@@ -1,27 +1,21 @@
-"""SIGINT and SIGTERM set a flag; the loop acts on it between two batches.
+"""SIGINT, SIGTERM and SIGHUP set a flag; the loop acts on it between two batches.
 
 In a job of SLURM, SIGUSR1 and SIGUSR2 do so, too: they announce its time limit, or that it is to make room. Nothing
 is done inside a handler: it may run in the middle of anything. A second SIGINT means "now": it raises
 `KeyboardInterrupt` at once, as Python does without us. With several ranks, all of them act at the same step: see
-`leyden.engine.agreement`.
+`leyden.engine.agreement`. Handlers are installed by `leyden.processes.signals`.
 """
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
-from leyden import early
 from leyden.engine.agreement import Agreement
+from leyden.processes import signals
 from leyden.strategy import Strategy
-
-ALWAYS = (signal.SIGINT, signal.SIGTERM)
-IN_A_JOB = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopFlag:
@@ -57,34 +51,12 @@ class StopFlag:
         """
         self._agreement = strategy.store and Agreement(strategy.store, strategy.global_rank, strategy.world_size)
         self.signum = None
-        if (noted := early.noted()) is not None:
+        if (noted := signals.noted()) is not None:
             self.ask(noted)
         try:
-            with self._handled():
+            with signals.handled(signals.watched(), self._raise_flag):
                 yield
         finally:
             if self._agreement is not None:
                 self._agreement.close()
                 self._agreement = None
-
-    @contextmanager
-    def _handled(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        found: dict[int, Any] = {signum: signal.getsignal(signum) for signum in watched()}
-        for signum in found:
-            signal.signal(signum, self._raise_flag)
-        try:
-            yield
-        finally:
-            for number, previous in found.items():
-                signal.signal(number, previous if previous is not None else signal.SIG_DFL)
-
-
-def watched() -> tuple[int, ...]:
-    """Return the signals that ask to stop; those of a job that the user's program has a handler for are its own."""
-    if "SLURM_JOB_ID" not in os.environ:
-        return ALWAYS
-    ours = (signal.SIG_DFL, signal.SIG_IGN, early.note)
-    return (*ALWAYS, *(each for each in IN_A_JOB if signal.getsignal(each) in ours))

@@ -10,9 +10,9 @@ numbers, variables and settings of this process: the same bits come out as of `t
 This process never touches an accelerator.
 
     starting    what the caller waits in          cargo      what travels there, what cannot, and where it is
-    group       several processes as one          handover   what travels back
-    lifeline    ranks notice that their starter   rank       what a rank does
-                has gone
+    rank        what a rank does                  handover   what travels back
+
+The ranks are children of `leyden.processes.supervisor`: they stop when the caller does, however it ends.
 """
 
 from leyden.spawn.starting import start

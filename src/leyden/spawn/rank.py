@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 import traceback
 from pathlib import Path
 from typing import Any
 
 from leyden import ranks, rng
-from leyden.errors import RankError
+from leyden.processes.failure import is_secondary
+from leyden.processes.lifeline import watch
 from leyden.spawn import cargo, handover
-from leyden.spawn.lifeline import watch
 
 HANDOVER = "handover"
 
@@ -52,11 +53,13 @@ def _hand_over(folder: Path, content: dict[str, Any]) -> None:
 
 
 def report(folder: Path, error: BaseException) -> None:
-    """Write *error* for the starter: itself if it can be pickled, its traceback, and whether another rank caused it."""
+    """Write *error* for the starter: itself if it can be pickled, its traceback, and whether it is a secondary one."""
     import cloudpickle
 
-    told = {"trace": traceback.format_exc(), "echo": isinstance(error, RankError), "text": f"{error}"}
-    told["kind"] = type(error).__name__
+    told = {
+        "trace": traceback.format_exc(), "secondary": is_secondary(error), "text": f"{type(error).__name__}: {error}",
+        "time": time.time(),
+    }  # fmt: skip
     try:
         content = cloudpickle.dumps(told | {"error": error})
         pickle.loads(content)

@@ -16,10 +16,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from leyden import rng
-from leyden.engine.signals import watched
 from leyden.errors import ConfigurationError, RankError
+from leyden.processes import signals
+from leyden.processes.failure import RankFailure, root_cause
+from leyden.processes.supervisor import ProcessGroup, ProcessSpec
 from leyden.spawn import cargo, handover
-from leyden.spawn.group import Group, Member, relayed
 from leyden.spawn.rank import HANDOVER
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ def start(trainer: Trainer, method: str, **arguments: Any) -> Any:
     with TemporaryDirectory(prefix="leyden-ranks-") as name:
         folder = Path(name)
         _load(folder, trainer, method, arguments)
-        group = _watched(_members(folder, strategy.to_start))
+        group = _supervised(_specs(folder, strategy.to_start))
         found = folder / HANDOVER
         results = None
         if found.is_file():
             results = handover.take(trainer, arguments, pickle.loads(found.read_bytes()))
-        _raise_first(folder, group)
+        _raise_root_cause(folder, group)
         return results
 
 
@@ -69,29 +70,29 @@ def _load(folder: Path, trainer: Trainer, method: str, arguments: Mapping[str, A
     cargo.write(folder / "cargo", content | {"rng": rng.capture()}, named)
 
 
-def _members(folder: Path, world: int) -> list[Member]:
+def _specs(folder: Path, world: int) -> list[ProcessSpec]:
     warned = [f"-W{each}" for each in sys.warnoptions]
     words = [sys.executable, "-P", *warned, str(_RANK), str(folder)]
     common = {**os.environ, "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "GROUP_RANK": "0"}
-    return [Member(words, {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(world)]
+    return [ProcessSpec(words, {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(world)]
 
 
-def _watched(members: list[Member]) -> Group:
+def _supervised(specs: list[ProcessSpec]) -> ProcessGroup:
     """Start the ranks and wait for them, passing signals on; where they meet is kept by this process."""
     from torch._C._distributed_c10d import TCPStore
 
     meeting = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(meeting.port)}
     where |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
-    members = [Member(each.words, {**each.variables, **where}, each.output) for each in members]
+    specs = [ProcessSpec(each.command, {**each.environment, **where}, each.output) for each in specs]
     out, err = _stream(sys.stdout), _stream(sys.stderr)
-    with relayed(watched()) as heard:
-        group = Group(members, stdout=out, stderr=err)
+    with signals.collected() as arrived:
+        group = ProcessGroup(specs, stdout=out, stderr=err)
         try:
             with _copied(group):
                 while not group.poll():
-                    while heard:
-                        group.send(heard.pop(0))
+                    while arrived:
+                        group.send(arrived.pop(0))
                     time.sleep(_LOOKS)
         finally:
             group.close()
@@ -105,7 +106,7 @@ def _stream(stream: Any) -> Any:
 
 
 @contextmanager
-def _copied(group: Group) -> Iterator[None]:
+def _copied(group: ProcessGroup) -> Iterator[None]:
     """Print what comes through the pipes of the ranks, until they are closed."""
     threads = [threading.Thread(target=_copy, args=(pipe, err), daemon=True) for pipe, err in group.pipes]
     for thread in threads:
@@ -120,23 +121,26 @@ def _copy(pipe: Any, err: bool) -> None:
         (sys.stderr if err else sys.stdout).write(line.decode("utf-8", "replace"))
 
 
-def _raise_first(folder: Path, group: Group) -> None:
-    """Raise what went wrong first, on the rank that did not only hear of it from another."""
+def _raise_root_cause(folder: Path, group: ProcessGroup) -> None:
+    """Raise the root cause, if a rank has failed."""
     failed = [rank for rank, code in group.ended.items() if code]
-    if not failed:
-        return
     reports = {rank: pickle.loads(path.read_bytes()) for rank in failed if (path := folder / f"error{rank}").is_file()}
-    own = [rank for rank in failed if rank in reports and not reports[rank]["echo"]]
-    silent = [rank for rank in failed if rank not in reports]
-    if not own and silent:
-        raise RankError(_ended(silent[0], group.ended[silent[0]], len(group.pids)), silent[0])
-    rank = min(own or reports)
-    told = reports[rank]
-    error = told["error"]
+    cause = root_cause([_failure(rank, group, reports.get(rank)) for rank in failed])
+    if cause is None:
+        return
+    rank, world = cause.rank, len(group.pids)
+    if rank not in reports:
+        raise RankError(_ended(rank, group.ended[rank], world), rank)
+    error = reports[rank]["error"]
     if error is None:
-        error = RankError(f"rank {rank} has failed: {told['kind']}: {told['text']}", rank)
-    error.add_note(f"raised on rank {rank} of {len(group.pids)}:\n{told['trace']}")
+        error = RankError(f"rank {rank} has failed: {cause.error}", rank)
+    error.add_note(f"raised on rank {rank} of {world}:\n{reports[rank]['trace']}")
     raise error
+
+
+def _failure(rank: int, group: ProcessGroup, report: Mapping[str, Any] | None) -> RankFailure:
+    said = {} if report is None else {"error": report["text"], "time": report["time"], "secondary": report["secondary"]}
+    return RankFailure(rank, group.ended[rank], **said, killed=rank in group.killed)
 
 
 def _ended(rank: int, code: int, world: int) -> str:

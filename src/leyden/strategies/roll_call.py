@@ -16,34 +16,19 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-import torch.distributed as dist
-
 from leyden import ranks
 from leyden.errors import ConfigurationError, Interrupted, RankError, RunError, StageEnded
+from leyden.processes.failure import RankFailure, is_secondary, root_cause
 
 PATIENCE = 5.0  # seconds to wait for what the others say
-_SAYINGS = (
-    "gloo/transport", "Connection closed by peer", "Connection reset by peer", "Application timeout caused",
-    "Broken pipe", "Timed out waiting", "NCCL",
-)  # fmt: skip
 _said: list[int] = []
-
-
-def is_echo(error: BaseException | None) -> bool:
-    """Whether *error*, or what it was raised from, only tells that another rank did not answer."""
-    while error is not None:
-        if isinstance(error, dist.DistError):
-            return True
-        if type(error) is RuntimeError and any(each in str(error) for each in _SAYINGS):
-            return True
-        error = error.__cause__
-    return False
 
 
 def begin() -> None:
     """Take back what this rank said about an earlier stage."""
     if _said:
-        ranks.store().delete_key(_key(_said.pop()))
+        with suppress(RuntimeError):  # the starter has ended: nothing of it can be asked any more
+            ranks.store().delete_key(_key(_said.pop()))
 
 
 def explained(error: BaseException, rank: int, world: int, timeout: timedelta) -> BaseException:
@@ -63,9 +48,10 @@ def explained(error: BaseException, rank: int, world: int, timeout: timedelta) -
     try:
         store = ranks.store()
         _said.append(rank)
-        if not is_echo(error):
+        if not is_secondary(error):
             refused = isinstance(error, (ConfigurationError, RunError))
-            _say(store, rank, {"error": f"{type(error).__name__}: {error}", "refused": refused})
+            said = {"error": f"{type(error).__name__}: {error}", "refused": refused, "time": time.time()}
+            _say(store, rank, said)
             return error
         said = {"late": "imed out" in str(error) or "timeout" in str(error)}
         others = [each for each in range(world) if each != rank]
@@ -79,9 +65,11 @@ def _asked(store: Any, rank: int, said: dict[str, Any], others: list[int], timeo
     deadline = time.monotonic() + PATIENCE
     while True:
         heard = {each: json.loads(store.get(_key(each))) for each in others if store.check([_key(each)])}
-        for each, its in heard.items():
-            if "error" in its:
-                return RankError(f"rank {each} has failed: {its['error']}", each, its["refused"])
+        failures = [
+            RankFailure(each, error=its["error"], time=its["time"]) for each, its in heard.items() if "error" in its
+        ]
+        if (cause := root_cause(failures)) is not None:
+            return RankError(f"rank {cause.rank} has failed: {cause.error}", cause.rank, heard[cause.rank]["refused"])
         silent = [each for each in others if each not in heard]
         if not silent or time.monotonic() > deadline:
             break

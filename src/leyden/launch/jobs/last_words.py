@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from leyden import secrets
+from leyden.processes.failure import RankFailure, is_secondary, root_cause
 
 _TAIL = 262_144  # bytes
 _BEGAN = re.compile(r"^.* leyden\.run: attempt \d+", re.MULTILINE)
@@ -21,8 +22,6 @@ _TRACE = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^ +File "(.+?)", line (\d+), in (.+)$')
 _MOMENT = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")
 _LIBRARY = ("/site-packages/", "/dist-packages/", "/lib/python", "/leyden/", "<frozen")
-_ECHO = re.compile(r"^(?:torch\.distributed\.\w+|DistBackendError|DistNetworkError|DistStoreError|ConnectionError)|"
-                   r"Connection (?:closed|reset) by peer|ChildFailedError")  # fmt: skip
 _CANCELLED = re.compile(
     r"slurmstepd[^\n]*: error: \*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED AT (\S+)"
     r"(?: DUE TO ([A-Z]+(?: [A-Z]+)*)[^*\n]*)? ?\*\*\*"
@@ -54,11 +53,19 @@ class Trace:
 def first_error(path: Path) -> Trace | None:
     """Return the error that the last attempt of the run in *path* died of; None if no log tells one.
 
-    When one rank fails, others fail because of it: the earliest error that is no such echo counts.
+    When one rank fails, others fail because of it: this is the root cause.
     """
-    found = [trace for rank, file in rank_logs(path) if (trace := _trace(rank, _last_attempt(file))) is not None]
-    real = [trace for trace in found if _ECHO.search(trace.error) is None]
-    return min(real or found, key=lambda trace: trace.moment, default=None)
+    traces = {rank: trace for rank, file in rank_logs(path) if (trace := _trace(rank, _last_attempt(file))) is not None}
+    cause = root_cause([_failure(trace) for trace in traces.values()])
+    return None if cause is None else traces[cause.rank]
+
+
+def _failure(trace: Trace) -> RankFailure:
+    try:
+        time = datetime.strptime(trace.moment, "%Y-%m-%d %H:%M:%S,%f").timestamp()
+    except ValueError:  # it is no time, or there is none
+        time = 0.0
+    return RankFailure(trace.rank, None, trace.error or "an error", time, is_secondary(trace.error))
 
 
 def rank_logs(path: Path) -> Iterator[tuple[int, Path]]:

@@ -16,24 +16,20 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from leyden.launch.local import share
 from leyden.launch.local.record import QueueRecord, existing, held
 from leyden.launch.local.screen import Screen
 from leyden.launch.local.standing import Standing, cancelled, code_of, put_back, standing
 from leyden.launch.local.worker import Found, Worker, log_of
+from leyden.processes import signals
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import COMPOSED
 from leyden.runs.record import job
 from leyden.runs.record.state import RunState
 
-_PASSED_ON = {  # a run does not know what the end of a terminal means
-    signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM, signal.SIGHUP: signal.SIGTERM,
-}  # fmt: skip
 _PAUSE = 0.1  # seconds between two looks at the processes
 
 
@@ -82,7 +78,7 @@ class Queue:
         Raises:
             RunError: If another process runs it.
         """
-        with held(self.record.folder), _signals() as asked, self.screen:
+        with held(self.record.folder), signals.collected() as asked, self.screen:
             self._take_over()
             while self.running or (self.waiting and self.stopped_by is None):
                 self._heed(asked)
@@ -137,7 +133,7 @@ class Queue:
                 if times > 2:
                     each.kill()
                 else:
-                    each.send(signal.SIGINT if times == 2 else _PASSED_ON[signum])
+                    each.send(signal.SIGINT if times == 2 else signum)
 
     def _notice(self) -> None:
         """Find out which processes have ended."""
@@ -203,22 +199,6 @@ class Queue:
     def _write(self) -> None:
         self.record.devices = {each.directory.path: list(each.devices) for each in self.running}
         self.record.write()
-
-
-@contextmanager
-def _signals() -> Iterator[list[signal.Signals]]:
-    """Yield a list to which every signal that asks to stop is added."""
-    asked: list[signal.Signals] = []
-    before: dict[int, Any] = {
-        each: signal.signal(each, lambda signum, _: asked.append(signal.Signals(signum)))
-        for each in _PASSED_ON
-        if each is not signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN  # nohup
-    }
-    try:
-        yield asked
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def _name(signum: int) -> str:

@@ -1,20 +1,19 @@
 """One run in a process of its own: started, asked to stop, noticed when it ends.
 
-The process leads a session of its own: Ctrl-C at the terminal reaches the queue alone, which
-passes it on exactly once. To a run a second one would mean "now, without saving".
+The process outlives a queue that is killed: the next queue finds and watches it.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from leyden.launch import payload
+from leyden.processes.supervisor import ChildProcess, ProcessSpec
 from leyden.runs.directory import RunDirectory
 from leyden.runs.record.liveness import is_here, state
 from leyden.runs.record.moments import now
@@ -28,14 +27,17 @@ def log_of(directory: RunDirectory) -> Path:
     return directory.path / "logs" / LOG
 
 
-class Worker:
+class Worker(ChildProcess):
     """The process that executes one run.
 
     Args:
-        directory: Of the run.
-        variables: Beside those of this process.
+        directory: The run directory.
+        variables: Variables beside those of this process.
         trusted: What its config may name if it was not composed here.
         devices: GPUs it was lent.
+
+    Raises:
+        OSError: If it cannot be started: its log is a link, for instance.
     """
 
     def __init__(
@@ -44,27 +46,8 @@ class Worker:
         self.directory, self.devices = directory, tuple(devices)
         log = log_of(directory)
         log.parent.mkdir(exist_ok=True)
-        with open(log, "a", encoding="utf-8") as out:
-            out.write(f"--- {now()}\n")
-            out.flush()
-            self._process = subprocess.Popen(
-                payload.command(directory, trusted), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                env={**os.environ, **variables}, start_new_session=True,
-            )  # fmt: skip
-
-    @property
-    def code(self) -> int | None:
-        """Exit code, negative for a signal that killed it; None while it runs."""
-        return self._process.poll()
-
-    def send(self, signum: int) -> None:
-        """Pass a signal on to the run, and to it alone: its own children are its business."""
-        self._process.send_signal(signum)
-
-    def kill(self) -> None:
-        """End the run and whatever it has started, at once."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        spec = ProcessSpec(payload.command(directory, trusted), {**os.environ, **variables}, log)
+        super().__init__(spec, header=f"--- {now()}")
 
 
 class Found:

@@ -1,4 +1,4 @@
-"""Torch's elastic agent, with ranks that are processes of `leyden.spawn.group`.
+"""Torch's elastic agent, with ranks that are children of `leyden.processes.supervisor`.
 
 The agent brings what it brings to torchrun: where the ranks meet, which rank is which, and starting all of
 them again. Torch's own processes are killed half a minute after a signal, which goes to their
@@ -21,9 +21,8 @@ from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from leyden.launch.ranks.report import VARIABLE
 from leyden.launch.ranks.starting import Plan
-from leyden.spawn.group import STOPPED, Group, Member
-
-_REFUSED = 2  # exit code of what would be refused again
+from leyden.processes.failure import REFUSED, STOPPED
+from leyden.processes.supervisor import ProcessGroup, ProcessSpec
 
 
 class Agent(SimpleElasticAgent):
@@ -32,20 +31,20 @@ class Agent(SimpleElasticAgent):
     Args:
         spec: What torch wants to know.
         plan: How a rank is started.
-        heard: Signals for this process, to be passed on; filled by somebody else.
+        arrived: Signals that this process was sent, to be passed on.
     """
 
-    group: Group
+    group: ProcessGroup
 
-    def __init__(self, spec: WorkerSpec, plan: Plan, heard: list[int]) -> None:
+    def __init__(self, spec: WorkerSpec, plan: Plan, arrived: list[signal.Signals]) -> None:
         super().__init__(spec)
         self._plan = plan
-        self._heard = heard
-        self._started: list[Group] = []
+        self._arrived = arrived
+        self._started: list[ProcessGroup] = []
 
     def _start_workers(self, worker_group: WorkerGroup) -> dict[int, Any]:
         spec = worker_group.spec
-        members = []
+        specs = []
         for worker in worker_group.workers:
             rank = worker.global_rank
             given = {
@@ -60,20 +59,21 @@ class Agent(SimpleElasticAgent):
             }  # fmt: skip
             self._plan.report_of(rank).unlink(missing_ok=True)
             variables = {name: str(value) for name, value in given.items()}
-            members.append(Member(self._plan.words, {**self._plan.variables, **variables}, self._plan.output_of(rank)))
-        self.group = Group(members, self._plan.grace)
+            environment = {**self._plan.variables, **variables}
+            specs.append(ProcessSpec(self._plan.words, environment, self._plan.output_of(rank)))
+        self.group = ProcessGroup(specs, self._plan.grace)
         self._started.append(self.group)
         return dict(enumerate(self.group.pids))
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
-        while self._heard:
-            self.group.send(self._heard.pop(0))
+        while self._arrived:
+            self.group.send(self._arrived.pop(0))
         if not self.group.poll():
             return RunResult(WorkerState.HEALTHY)
         ended = self.group.ended
         if not any(ended.values()):
             return RunResult(WorkerState.SUCCEEDED, dict.fromkeys(ended))
-        if self.group.signalled or any(code in STOPPED or code == _REFUSED for code in ended.values()):
+        if self.group.signalled or any(code in STOPPED or code == REFUSED for code in ended.values()):
             self._remaining_restarts = 0
         failures = {
             index: ProcessFailure(index, self.group.pids[index], code, str(self._plan.report_of(index)))

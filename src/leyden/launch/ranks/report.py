@@ -1,7 +1,7 @@
 """What a rank that fails leaves for whoever has started it: a file in the form torchrun reads, too.
 
 {"message": {"message": "ZeroDivisionError: ...", "extraInfo": {"py_callstack": ..., "timestamp": "1760000000"}},
- "leyden": {"time": 1760000000.123, "echo": false}}
+ "leyden": {"time": 1760000000.123, "secondary": false}}
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leyden import atomic, secrets
-from leyden.errors import RankError
+from leyden.processes.failure import is_secondary
 
 VARIABLE = "TORCHELASTIC_ERROR_FILE"
 
@@ -27,13 +27,13 @@ class Report:
         message: The error in a line or a few.
         trace: Its traceback.
         time: Seconds since 1970.
-        echo: Whether another rank was the cause.
+        secondary: Whether it only tells that another rank failed.
     """
 
     message: str
     trace: str
     time: float
-    echo: bool
+    secondary: bool
 
 
 def write(error: BaseException) -> bool:
@@ -46,7 +46,7 @@ def write(error: BaseException) -> bool:
     extra = {"py_callstack": trace, "timestamp": str(int(now))}
     message = secrets.masked(f"{type(error).__name__}: {error}")
     found = {"message": {"message": message, "extraInfo": extra}}
-    atomic.write_json(place, found | {"leyden": {"time": now, "echo": isinstance(error, RankError)}})
+    atomic.write_json(place, found | {"leyden": {"time": now, "secondary": is_secondary(error)}})
     return True
 
 
@@ -55,6 +55,8 @@ def read(place: Path) -> Report | None:
     try:
         found = json.loads(place.read_text(encoding="utf-8"))
         message, ours = found["message"], found["leyden"]
-        return Report(message["message"], message["extraInfo"]["py_callstack"], float(ours["time"]), bool(ours["echo"]))
+        return Report(
+            message["message"], message["extraInfo"]["py_callstack"], float(ours["time"]), bool(ours["secondary"])
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

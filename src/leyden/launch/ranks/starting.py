@@ -6,17 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import Signals
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
-from leyden.engine.signals import watched
 from leyden.errors import ConfigurationError
 from leyden.launch import payload
 from leyden.launch.local.share import THREADS, cores
+from leyden.processes import signals
+from leyden.processes.supervisor import GRACE
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import log_of
-from leyden.spawn.group import GRACE, relayed
 
 _LOOKS = 0.05  # seconds between two looks at the ranks
 
@@ -74,12 +75,12 @@ def start(directory: RunDirectory, options: Options) -> int:
     from leyden.launch.ranks.ending import ended
 
     config = directory.config()
-    with TemporaryDirectory(prefix="leyden-reports-") as reports, relayed(watched()) as heard:
+    with TemporaryDirectory(prefix="leyden-reports-") as reports, signals.collected() as arrived:
         plan = Plan(
             directory, _words(directory, options), _variables(directory, config, options), Path(reports),
             float(config.get("grace") or GRACE),
         )  # fmt: skip
-        agent = _run(plan, options.number, int(config.get("restarts") or 0), heard)
+        agent = _run(plan, options.number, int(config.get("restarts") or 0), arrived)
         return ended(plan, agent.group)
 
 
@@ -103,7 +104,7 @@ def check_machines(number: int, machines: int, command: str) -> None:
         )
 
 
-def _run(plan: Plan, number: int, restarts: int, heard: list[int]) -> Any:
+def _run(plan: Plan, number: int, restarts: int, arrived: list[Signals]) -> Any:
     from torch.distributed.elastic.agent.server.api import WorkerSpec
     from torch.distributed.elastic.rendezvous import RendezvousParameters, registry
 
@@ -117,7 +118,7 @@ def _run(plan: Plan, number: int, restarts: int, heard: list[int]) -> Any:
         rdzv_handler=registry.get_rendezvous_handler(meeting), max_restarts=restarts, monitor_interval=_LOOKS,
         local_addr="127.0.0.1",
     )  # fmt: skip
-    agent = Agent(spec, plan, heard)
+    agent = Agent(spec, plan, arrived)
     try:
         agent.run()
     finally:

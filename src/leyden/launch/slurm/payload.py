@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from leyden import early
+from leyden.processes import signals
 
 CODE_ROOT = "LEYDEN_CODE_ROOT"  # see leyden.config.project, which is too slow to import here
 
@@ -38,5 +38,5 @@ def execute(
     sys.stderr.flush()
     trust = [word for each in trusted for word in ("--trust", each)]
     words = [sys.executable, "-u", "-P", "-m", "leyden.run", directory, *trust]
-    early.leave()
+    signals.block_for_exec()
     os.execve(sys.executable, words, environment)
