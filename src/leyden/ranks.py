@@ -23,6 +23,7 @@ from leyden.errors import ConfigurationError, RankError
 
 _PORTS = (12_000, 20_000)  # first, and how many: below those that systems give to outgoing connections
 _joined: list[Any] = []
+_kept: list[Any] = []
 _tellings = count()  # equally many in every rank
 _PATIENCE = timedelta(minutes=30)  # with which the others wait for what rank 0 tells
 
@@ -82,7 +83,9 @@ def export(rank: Rank) -> None:
 
 
 def store(timeout: timedelta = timedelta(minutes=5)) -> Any:
-    """Return the store that all ranks share, opened once in a process.
+    """Return the store at which all ranks meet, opened once in a process; the starter keeps it, or rank 0.
+
+    It outlives ranks that fail, so that others can ask what happened, and is gone when the starter is.
 
     Raises:
         ConfigurationError: If this process is alone.
@@ -102,6 +105,38 @@ def store(timeout: timedelta = timedelta(minutes=5)) -> Any:
         # Ranks that are started again by the same agent find what the last ones have left there.
         _joined.append(PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", found[0]))
     return _joined[0]
+
+
+def lasting_store(timeout: timedelta = timedelta(minutes=5)) -> Any:
+    """Return a store that rank 0 keeps, opened once in a process: the ranks can agree without their starter.
+
+    Without it, ranks whose starter was killed could never stop together, since what they would ask is gone.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return store(timeout)  # rank 0 keeps that one
+    if not _kept:
+        from torch._C._distributed_c10d import TCPStore
+
+        meeting, rank = store(timeout), current()
+        if rank is not None and rank.rank == 0:
+            found = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timeout)
+            meeting.set("leyden/lasting_store", str(found.port))
+        else:
+            port = int(meeting.get("leyden/lasting_store"))
+            found = TCPStore(os.environ["MASTER_ADDR"], port, is_master=False, timeout=timeout)
+        _kept.append(found)
+    return _kept[0]
+
+
+def starter_has_ended() -> bool:
+    """Whether the starter, which keeps the store at which the ranks have met, has ended."""
+    if not _kept:
+        return False
+    try:
+        _joined[0].check(["leyden"])
+    except RuntimeError:
+        return True
+    return False
 
 
 def is_first() -> bool:

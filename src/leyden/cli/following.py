@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from leyden import ranks
 from leyden.cli import startup
@@ -35,7 +36,8 @@ def together(command: Callable[[], int]) -> int:
         code = leaving.code if isinstance(leaving.code, int) else 1
         raise
     finally:
-        ranks.told(lambda: {"end": code})
+        with suppress(RuntimeError):  # the starter has ended, and with it what the others would ask
+            ranks.told(lambda: {"end": code})
     return code
 
 

@@ -25,6 +25,7 @@ from leyden.config.build import build
 from leyden.config.trust import Trust
 from leyden.errors import ConfigurationError, Interrupted, RankError, StageEnded
 from leyden.experiment import Experiment
+from leyden.processes import signals
 from leyden.runs import determinism, manifest
 from leyden.runs.directory import RunDirectory
 from leyden.runs.fingerprint import Fingerprint, Part
@@ -109,6 +110,7 @@ def execute(
     with ExitStack() as stack:
         stack.enter_context(_log_file(directory))
         begun = ranks.told(lambda: _begun(directory, stack))
+        stack.enter_context(signals.between_stages(at_once=ranks.current() is None))
         if begun["done"]:
             log.info("%s is finished: nothing to do", directory.path)
             return metrics(directory)

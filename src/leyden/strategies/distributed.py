@@ -102,7 +102,7 @@ class Distributed(Strategy):
 
     @property
     def store(self) -> Any:
-        """Where the ranks have met."""
+        """Store that rank 0 keeps."""
         if self.world_size == 1 or not dist.is_initialized():
             return None
         return PrefixStore("beside", _get_default_store())
@@ -124,7 +124,7 @@ class Distributed(Strategy):
                 )
             dist.init_process_group(
                 self.process_group_backend,
-                store=HashStore() if found is None else PrefixStore("leyden", ranks.store(self._timeout)),
+                store=HashStore() if found is None else PrefixStore("leyden", ranks.lasting_store(self._timeout)),
                 rank=self.global_rank,
                 world_size=self.world_size if found is None else found.world_size,
                 timeout=self._timeout,
