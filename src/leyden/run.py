@@ -9,8 +9,9 @@ if __name__ == "__main__":
 
     signals.start()
     from leyden import terminal
-    from leyden.cli import startup
+    from leyden.cli import startup, streams
 
+    streams.endure()
     terminal.prepare()
     startup.begin(["run", *sys.argv[1:]])
     from leyden.cli.masked_output import mask

@@ -5,7 +5,7 @@ r"""What is printed came out of files, and files may be made by anybody: text is
     Decoder                 a log as it grows, whose bytes may be cut anywhere
     complain(error)         an error on the standard error stream
     plain_output()          a second wall: both streams let nothing but text and colours through
-    prepare()               tracebacks, warnings, and letters that the terminal does not have
+    prepare()               tracebacks and warnings
 
 What could command a terminal or turn its direction of writing is shown as Python would write it
 in a string: ``\x1b``, ``\x9b``, ``\u202e``. Letters of all languages, the joiners some of them need, and emoji
@@ -21,7 +21,6 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -76,11 +75,9 @@ def complain(error: object) -> None:
 def prepare() -> None:
     """Prepare this process for its terminal: for the program itself, not for a function that others may call.
 
-    Letters that the encoding of the terminal does not have are printed as question marks, never an error; tracebacks
-    and warnings, which repeat values, are made printable.
+    Tracebacks and warnings, which repeat values, are made printable. What the encoding of the terminal does not have is
+    the matter of `leyden.cli.streams`.
     """
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # that of errors does the like already
     sys.excepthook = _traceback
     warnings.formatwarning = _warning
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from leyden.cli.columns import longest
 from leyden.cli.jobs_arguments import parse, parser
+from leyden.cli.streams import reader_gone
 from leyden.errors import RunError
 from leyden.launch.jobs.listing import look
 from leyden.launch.jobs.questions import Questions
@@ -41,6 +42,8 @@ def main(argv: Sequence[str]) -> int:
     _put(text)
     for added in follow(path, file, end, ended=over) if arguments.follow else ():
         _put(added)
+        if reader_gone():
+            break
     return 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from leyden.cli.columns import COLOURS, on_terminal, render, span
 from leyden.cli.jobs import usage
 from leyden.cli.jobs_arguments import PLACES, complain, parse, parser
+from leyden.cli.streams import reader_gone
 from leyden.config.problems import closest
 from leyden.errors import ConfigurationError
 from leyden.launch.jobs.listing import LATELY, Job, jobs_in
@@ -40,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = parse(options, argv)
     states, launchers = _words(arguments.state, "--state", STATES), _words(arguments.launcher, "--launcher", LAUNCHERS)
     _show(arguments, states, launchers)
-    while arguments.watch is not None:
+    while arguments.watch is not None and not reader_gone():
         time.sleep(max(0.2, arguments.watch))
         _show(arguments, states, launchers)
     return 0

@@ -5,7 +5,6 @@ Subcommands are imported when they are called, so that ``leyden --help`` answers
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,8 @@ from contextlib import nullcontext
 from importlib import import_module
 
 from leyden import __version__, terminal
-from leyden.cli import startup
+from leyden.cli import startup, streams
+from leyden.processes import signals
 
 COMMANDS = {
     "train": "compose an experiment, make its run directory, and execute it",
@@ -51,13 +51,15 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (default: the process's own); returns the exit code."""
     if argv is None:
+        signals.start()
+        streams.endure()
         terminal.prepare()
         startup.begin(sys.argv[1:])
     try:
         return dispatch(list(sys.argv[1:] if argv is None else argv))
-    except BrokenPipeError:  # `leyden train --help | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        print("\nleyden: stopped by Ctrl-C", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def dispatch(words: list[str]) -> int:
@@ -79,6 +81,8 @@ def dispatch(words: list[str]) -> int:
         hint = f"Did you mean: leyden {close[0]}" if close else f"Commands are: {', '.join(COMMANDS)}"
         print(f"leyden: {words[0]!r} is no command. {hint}", file=sys.stderr)
         return 2
+    command = import_module(f"leyden.cli.{words[0]}")
+    signals.interrupt_as_usual()
     with terminal.plain_output() if words[0] in READING else nullcontext():
-        code: int = import_module(f"leyden.cli.{words[0]}").main(words[1:])
+        code: int = command.main(words[1:])
     return code

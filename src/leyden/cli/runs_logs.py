@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from leyden.cli.columns import longest
 from leyden.cli.runs_arguments import parse, parser
+from leyden.cli.streams import reader_gone
 from leyden.runs.listing import find
 from leyden.runs.tail import follow, last_lines, log_file
 from leyden.terminal import printable_lines
@@ -26,6 +27,8 @@ def main(argv: Sequence[str]) -> int:
     _put(text)
     for added in follow(path, file, end) if arguments.follow else ():
         _put(added)
+        if reader_gone():
+            break
     return 0
 
 
