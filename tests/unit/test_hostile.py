@@ -239,11 +239,12 @@ def test_text_that_stands_for_something_else_is_refused(run, capsys):
     assert "a saved config holds plain values only" in said
 
 
-def test_a_reference_to_a_secret_is_no_trick(run, monkeypatch):
+def test_a_variable_of_the_users_is_read_by_what_is_trusted_with_it(run, monkeypatch, capsys):
     monkeypatch.setenv("SOME_TOKEN", "abc")
     change(run, tags=["${oc.env:SOME_TOKEN}"])
 
-    assert main(["run", str(run)]) == 0
+    assert "--trust env:SOME_TOKEN" in refused(capsys, run)
+    assert main(["run", str(run), "--trust", "env:SOME_TOKEN"]) == 0
 
 
 ROWS = [

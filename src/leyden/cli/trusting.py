@@ -12,6 +12,7 @@ def add_trust(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="a package that the saved config may name beside torch, torchmetrics, leyden and this project; or a "
-        "folder (with a slash) that it may write to. For good: trust = [...] under [tool.leyden] in pyproject.toml",
+        help="a package that the saved config may name beside torch, torchmetrics, leyden and this project; a variable "
+        "of the environment that it may read (env:NAME); a URL that it may send to; or a folder (with a slash) that it "
+        "may write to. For good: trust = [...] under [tool.leyden] in pyproject.toml",
     )

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import functools
 import importlib
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import MethodType, ModuleType
 from typing import Any
 
-from leyden.config.harmless import ROOTS, is_harmless, leads_there
+from leyden.config.arguments import KEYS, bound
+from leyden.config.harmless import ROOTS, is_harmless, is_public, leads_there
+from leyden.config.import_wall import ImportWall
+from leyden.config.lookups import looked_up, short
+from leyden.config.places import base_of, misplaced, strays
 from leyden.config.problems import ConfigProblems, Problem
 from leyden.config.targets import locate
 from leyden.config.trust import Trust
@@ -28,56 +31,118 @@ from leyden.errors import ConfigurationError
 from leyden.logger import Logger
 
 _SHOWN = 20  # problems
-_REFERENCE = re.compile(r"\$\{oc\.env:\s*['\"]?\w+['\"]?\s*(,[^${}]*)?\}")  # how a secret is kept: see `references`
-_WRITTEN = "stands for another value, but a saved config holds plain values only. Write the value itself"
+_CONVERSIONS = ("none", "partial", "object", "all")
+_PYTHON = (
+    "builtins",
+    "collections",
+    "datetime",
+    "decimal",
+    "fractions",
+    "pathlib",
+)  # a few of their types are harmless
 
 
-def admit(config: Mapping[str, Any], trust: Trust, subject: str, also: Sequence[Problem] = ()) -> None:
-    """Refuse a config that names what may not be called.
+def admit(
+    config: Mapping[str, Any], trust: Trust, subject: str, recorded: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Refuse a config that names what may not be called, or leads where it may not.
+
+    The user's own modules are imported last, once nothing else is wrong.
 
     Args:
         config: As read from a file.
         trust: What may be named beside what is harmless.
         subject: Where it is from, for the message.
-        also: What has been found wrong before; nothing is imported then.
+        recorded: Folders that the manifest of the run names, by the name they have there.
+
+    Returns:
+        The values that will be used: references are looked up.
 
     Raises:
-        ConfigProblems: If it names anything else, with all of it.
+        ConfigProblems: If anything is wrong with it, with all of it.
+        ConfigurationError: If its directory bears the name of a package.
     """
-    if also:
-        raise ConfigProblems(also[:_SHOWN], subject)
     trust.put_on_path()
-    problems = list(_walk(dict(config), "", trust))
+    values, problems = looked_up(config, trust)
+    problems += list(strays(values, recorded or {}, trust))
+    for own in (False, True):
+        walk = _Walk(trust, base_of(values), own)
+        problems += walk.below(values, "")
+        if problems:
+            break
     if "_target_" not in config:
         problems.insert(0, Problem("_target_", "is missing: what to build. It is leyden.experiment.Experiment"))
     if problems:
-        raise ConfigProblems(problems[:_SHOWN], subject)
+        raise ConfigProblems(list({each.path: each for each in reversed(problems)}.values())[::-1][:_SHOWN], subject)
+    return values
 
 
-def _walk(value: Any, path: str, trust: Trust) -> Iterator[Problem]:
-    """Find what is wrong below *path*, wherever it stands: an object may build what it is given as a dict."""
-    if isinstance(value, dict):
-        if "_target_" in value:
-            yield from _node(value, path, trust)
-        for key, item in value.items():
-            if key != "_target_":
-                yield from _walk(item, f"{path}.{key}" if path else str(key), trust)
-    elif isinstance(value, list):
-        for at, item in enumerate(value):
-            yield from _walk(item, f"{path}.{at}", trust)
-    elif isinstance(value, str) and "${" in _REFERENCE.sub("", value):
-        yield Problem(_short(path), f"'{_short(value)}' {_WRITTEN}")
+class _Walk:
+    """Judges every node of a config, wherever it stands: an object may build what it is given as a dict.
+
+    Args:
+        trust: What may be named.
+        base: Where relative paths begin.
+        own: Whether to judge what the user's own code is needed for; otherwise all else.
+    """
+
+    def __init__(self, trust: Trust, base: Path, own: bool) -> None:
+        self._trust = trust
+        self._base = base
+        self._own = own
+
+    def below(self, value: Any, path: str) -> Iterator[Problem]:
+        """Find what is wrong at *path* and below."""
+        if isinstance(value, dict):
+            if "_target_" in value and self._own == _is_own_root(value["_target_"], self._trust):
+                yield from self._node(value, path)
+            for key, item in value.items():
+                if key != "_target_":
+                    yield from self.below(item, f"{path}.{key}" if path else str(key))
+        elif isinstance(value, list):
+            for at, item in enumerate(value):
+                yield from self.below(item, f"{path}.{at}")
+
+    def _node(self, node: dict[Any, Any], path: str) -> Iterator[Problem]:
+        at = short(f"{path}._target_" if path else "_target_")
+        wrong = list(_keys(node, path))
+        try:
+            found = permitted(node["_target_"], self._trust)
+        except ConfigurationError as error:
+            yield Problem(at, str(error))
+            return
+        yield from wrong
+        if wrong:
+            return
+        if isinstance(found, type) and issubclass(found, Logger) and "settings" in node:
+            yield Problem(at, "takes 'settings', by which any program can be started. Leave it out")
+        yield from misplaced(found, node, bound(found, node), path, self._base, self._trust)
 
 
-def _node(node: dict[Any, Any], path: str, trust: Trust) -> Iterator[Problem]:
-    at = _short(f"{path}._target_" if path else "_target_")
-    try:
-        found = permitted(node["_target_"], trust)
-    except ConfigurationError as error:
-        yield Problem(at, str(error))
-        return
-    if isinstance(found, type) and issubclass(found, Logger) and "settings" in node:
-        yield Problem(at, "takes 'settings', by which any program can be started. Leave it out")
+def _is_own_root(target: Any, trust: Trust) -> bool:
+    """Whether judging a target may import code of the user's own, or code that is trusted."""
+    root = target.partition(".")[0] if isinstance(target, str) else ""
+    if not root.isidentifier() or root in ROOTS or root in sys.stdlib_module_names:
+        return False
+    module = sys.modules.get(root)
+    spec = module.__spec__ if module is not None else _find(root, None)
+    return spec is not None and (trust.leads(root) or _is_namespace(spec) or _is_own(spec, trust))
+
+
+def _keys(node: Mapping[Any, Any], path: str) -> Iterator[Problem]:
+    """Find what Hydra would read of *node* and not understand, or understand in a way that nothing here expects."""
+    for key, value in node.items():
+        at = short(f"{path}.{key}" if path else key)
+        if not isinstance(key, str):
+            yield Problem(at, "is no name of an argument. Expected a text")
+        elif key.startswith("_") and key not in KEYS:
+            yield Problem(at, f"is no key of a node. Expected one of {', '.join(sorted(KEYS))}, or an argument")
+        elif key == "_args_" and not isinstance(value, list):
+            yield Problem(at, f"is a {type(value).__name__}. Expected a list of arguments")
+        elif key in ("_partial_", "_recursive_") and not isinstance(value, bool):
+            yield Problem(at, f"is {short(value)}. Expected true or false")
+        elif key == "_convert_" and value not in _CONVERSIONS:
+            yield Problem(at, f"is {short(value)}. Expected one of {', '.join(_CONVERSIONS)}")
 
 
 def permitted(target: Any, trust: Trust) -> Any:
@@ -88,9 +153,13 @@ def permitted(target: Any, trust: Trust) -> Any:
     """
     parts = target.split(".") if isinstance(target, str) else [""]
     if not all(part.isidentifier() for part in parts):
-        raise ConfigurationError(f"'{_short(target)}' is no dotted path of a class or function, such as 'mine.Model'")
+        raise ConfigurationError(f"'{short(target)}' is no dotted path of a class or function, such as 'mine.Model'")
     if any(part.startswith("__") for part in parts):
-        raise ConfigurationError(f"'{_short(target)}' leads to the inside of Python, which no config needs")
+        raise ConfigurationError(f"'{short(target)}' leads to the inside of Python, which no config needs")
+    if parts[0] in ROOTS and not is_public(target):
+        raise ConfigurationError(
+            f"'{short(target)}' is private to {parts[0]}. Name what {parts[0]} offers under a public name"
+        )
     found: Any = _imported(parts[0], None, target, trust)
     for at, part in enumerate(parts[1:], start=1):
         missing = object()
@@ -131,7 +200,8 @@ def _imported(name: str, parent: Any, target: str, trust: Trust) -> ModuleType:
 def _find(name: str, parent: Any) -> ModuleSpec | None:
     """Find a module without importing it; its parent has been imported."""
     places = None if parent is None else getattr(parent, "__path__", ())
-    found = (finder.find_spec(name, places) for finder in sys.meta_path) if places != () else iter(())
+    finders = [each for each in sys.meta_path if not isinstance(each, ImportWall)]  # where it lies is judged here
+    found = (finder.find_spec(name, places) for finder in finders) if places != () else iter(())
     return next((spec for spec in found if spec is not None), None)
 
 
@@ -140,14 +210,14 @@ def _check_module(name: str, spec: ModuleSpec | None, target: str, trust: Trust)
     root = name.partition(".")[0]
     if root in ROOTS:
         if not leads_there(name):
-            raise ConfigurationError(f"'{_short(target)}' is not on the list of what is harmless of {root}. {_OWN}")
+            raise ConfigurationError(f"'{short(target)}' is not on the list of what is harmless of {root}. {_OWN}")
         return
     if trust.leads(name):
         return
-    if spec is not None and (_is_namespace(spec) or _is_own(spec, trust)):
+    if spec is not None and ((_is_namespace(spec) and not _came_along(spec, trust)) or _is_own(spec, trust)):
         return
-    if name in ("builtins", "collections", "datetime", "decimal", "fractions", "pathlib"):
-        return  # a few of their types are harmless
+    if name in _PYTHON:
+        return
     raise ConfigurationError(_foreign(target, name, spec, trust))
 
 
@@ -181,31 +251,32 @@ _OWN = "Write a function of your own project that calls it, and name that"
 
 def _refusal(target: str, found: Any) -> str:
     if not callable(found):
-        return f"'{_short(target)}' is a {type(found).__name__}, which cannot be called. Name a class or a function"
+        return f"'{short(target)}' is a {type(found).__name__}, which cannot be called. Name a class or a function"
     home = f"{getattr(found, '__module__', None)}.{getattr(found, '__qualname__', type(found).__name__)}"
-    return f"'{_short(target)}' is {_short(home)}, which a config read from a directory may not call. {_OWN}"
+    return f"'{short(target)}' is {short(home)}, which a config read from a directory may not call. {_OWN}"
 
 
 def _foreign(target: str, module: str, spec: ModuleSpec | None, trust: Trust) -> str:
     root = module.partition(".")[0]
     if root in sys.stdlib_module_names:
-        return f"'{_short(target)}' leads to {root}, a part of Python that such a config may not call. {_OWN}"
+        return f"'{short(target)}' leads to {root}, a part of Python that such a config may not call. {_OWN}"
     project = f"of the project in {trust.project}" if trust.project is not None else "of a project"
-    where = "it is not there" if spec is None else f"it lies in {spec.origin}"
+    where = (
+        "it is not there"
+        if spec is None
+        else f"it lies in {spec.origin or list(spec.submodule_search_locations or ())}"
+    )
     where += f", and what lies in {trust.strange} came with the run" if _came_along(spec, trust) else ""
     return (
-        f"'{_short(target)}' is neither of torch, torchmetrics and leyden nor {project}: {where}. If the run is yours, "
+        f"'{short(target)}' is neither of torch, torchmetrics and leyden nor {project}: {where}. If the run is yours, "
         f"give the command in its project. If you trust the package: --trust {root}, or trust = [{root!r}] under "
         "[tool.leyden] in your pyproject.toml"
     )
 
 
 def _came_along(spec: ModuleSpec | None, trust: Trust) -> bool:
-    """Whether a module lies in the folder that the directory is in."""
-    return spec is not None and spec.origin is not None and Path(spec.origin).resolve().is_relative_to(trust.strange)
-
-
-def _short(text: Any) -> str:
-    """Write what a stranger wrote so that it fits a line, and a terminal reads no commands in it."""
-    shown = ascii(text)[1:-1] if isinstance(text, str) else ascii(text)
-    return shown if len(shown) <= 100 else f"{shown[:97]}..."
+    """Whether a module, or all there is of a namespace package, lies in the folder that the directory is in."""
+    if spec is None:
+        return False
+    places = list(spec.submodule_search_locations or ()) if spec.origin is None else [spec.origin]
+    return bool(places) and all(Path(place).resolve().is_relative_to(trust.strange) for place in places)

@@ -35,7 +35,7 @@ def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
         return dict(config)
     values, problems, raw = plain(config)
     if problems:
-        raise ConfigProblems([_unset(problem) for problem in problems], "the config of this run")
+        raise ConfigProblems([unset(problem) for problem in problems], "the config of this run")
     references(values, raw)  # from now on the log leaves them out
     return values
 
@@ -90,7 +90,8 @@ def _remedy(path: str, value: Any) -> str:
     )
 
 
-def _unset(problem: Problem) -> Problem:
+def unset(problem: Problem) -> Problem:
+    """Return *problem*, said in terms of the variable that is not set, if that is the reason."""
     found = re.search(r"oc\.env:\s*['\"]?(\w+)", problem.message)
     if found is None:
         return problem

@@ -5,7 +5,7 @@ torchmetrics and Leyden (`leyden.config.harmless`), the user's own project, and 
 trusts, on the command line or in the project's pyproject.toml:
 
     leyden run DIR --trust timm                [tool.leyden]
-    leyden run DIR --trust /scratch/me         trust = ["timm", "/scratch/me", "https://mlflow.example.org"]
+    leyden run DIR --trust /scratch/me         trust = ["timm", "/scratch/me", "https://mlflow.example.org", "env:DATA"]
 
 The user's own project is that in which the command is given, never one that the config or the
 directory brings along: its pyproject.toml, its ``work_dir`` and the code beside it do not count.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import sysconfig
 import tomllib
@@ -23,13 +24,16 @@ from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from leyden.config.bounded import read_text
 from leyden.config.harmless import ROOTS, below
+from leyden.config.import_wall import allow_imports_from, refuse_imports_from
 from leyden.config.project import CODE_ROOT, project_root
 from leyden.errors import ConfigurationError
 
 _NEVER = (*ROOTS, "hydra", "omegaconf")
+_ENV = "env:"
 _INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
 
 
@@ -45,6 +49,7 @@ class Trust:
         packages: Dotted names; what lies below them is trusted, too.
         folders: Code in them is trusted, and paths of the config may lead there.
         addresses: Beginnings of URLs that results may be sent to.
+        variables: Of the environment, which the config may read.
     """
 
     directory: Path
@@ -53,6 +58,7 @@ class Trust:
     packages: tuple[str, ...] = ()
     folders: tuple[Path, ...] = field(default=())
     addresses: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, directory: Path, given: Iterable[str] = ()) -> Trust:
@@ -60,7 +66,8 @@ class Trust:
 
         Args:
             directory: That the config is read from.
-            given: Names of packages, folders (with a slash) and URLs, beside those of the project.
+            given: Names of packages, folders (with a slash), URLs and variables (``env:NAME``), beside those of the
+                project.
 
         Raises:
             ConfigurationError: If one of them cannot be trusted, or pyproject.toml cannot be read.
@@ -71,14 +78,31 @@ class Trust:
         project = Path(stand_in).resolve() if stand_in else home
         entries = [(each, Path.cwd()) for each in given]
         entries += [(each, home) for each in listed(home)] if home is not None else []
+        variables = tuple(_variable(each) for each, _ in entries if each.startswith(_ENV))
         addresses = tuple(each for each, _ in entries if "://" in each)
-        folders = tuple(_folder(each, at) for each, at in entries if each not in addresses and _is_path(each))
-        packages = tuple(_package(each) for each, _ in entries if each not in addresses and not _is_path(each))
-        return cls(directory, project, home, packages, folders, addresses)
+        others = [(each, at) for each, at in entries if not each.startswith(_ENV) and "://" not in each]
+        folders = tuple(_folder(each, at) for each, at in others if _is_path(each))
+        packages = tuple(_package(each) for each, _ in others if not _is_path(each))
+        return cls(directory, project, home, packages, folders, addresses, variables)
 
     def reaches(self, path: Path) -> bool:
         """Whether *path*, links followed, lies in a trusted folder."""
         return any(path.resolve().is_relative_to(folder) for folder in self.folders)
+
+    def covers(self, address: str) -> bool:
+        """Whether *address* is one of the trusted ones, or lies below one: the same server, the same folder."""
+        if re.search(r"[\x00-\x20\x7f\\]", address):
+            return False
+        asked = urlsplit(address)
+        parts = unquote(asked.path).split("/")
+        if ".." in parts:
+            return False
+        for each in map(urlsplit, self.addresses):
+            trusted = each.path.rstrip("/")
+            below = asked.path.rstrip("/") == trusted or asked.path.startswith(f"{trusted}/")
+            if (asked.scheme, asked.netloc) == (each.scheme, each.netloc) and below:
+                return True
+        return False
 
     def owns(self, file: Path) -> bool:
         """Whether *file* is code of the user's own project, or of a trusted folder."""
@@ -119,6 +143,14 @@ class Trust:
         sys.path[:] = [entry for entry in sys.path if entry not in inside]
         for entry in (str(self.project or ""), *sys.path):
             self._stands_for_no_package(Path(entry or os.getcwd()).resolve())
+        if self.project is not None and str(self.project) not in sys.path:
+            sys.path.insert(0, str(self.project))
+        refuse_imports_from([self.directory, self.strange], self.folders)
+        importlib.invalidate_caches()
+
+    def take_for_own(self) -> None:
+        """Make the user's own project importable, for a directory that the user's own launch has made."""
+        allow_imports_from(self.directory)
         if self.project is not None and str(self.project) not in sys.path:
             sys.path.insert(0, str(self.project))
         importlib.invalidate_caches()
@@ -177,6 +209,15 @@ def _project(directory: Path) -> Path | None:
 
 def _is_path(entry: str) -> bool:
     return os.sep in entry or entry.startswith(("~", ".")) or entry == ""
+
+
+def _variable(entry: str) -> str:
+    name = entry.removeprefix(_ENV)
+    if not name.isidentifier():
+        raise ConfigurationError(
+            f"{entry!r} cannot be trusted: {name!r} is no name of a variable. Expected one, such as env:DATA."
+        )
+    return name
 
 
 def _folder(entry: str, base: Path) -> Path:

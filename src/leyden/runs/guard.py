@@ -21,7 +21,6 @@ from leyden.config.trust import Trust
 from leyden.errors import ConfigurationError, RunError
 from leyden.runs.directory import RunDirectory
 from leyden.runs.origin import is_own
-from leyden.runs.places import strays
 
 _LIMITS = {  # bytes; what is read as a whole
     "config.yaml": 4 * 2**20, "overrides.yaml": 4 * 2**20, "status.json": 2**20, "result.json": 4 * 2**20,
@@ -50,10 +49,9 @@ def admitted(directory: RunDirectory, trusted: Iterable[str] = (), without: Iter
     used = {key: value for key, value in config.items() if key not in set(without)}
     _check_shape(directory, used)
     if is_own(directory.path):
-        trust.put_on_path()
+        trust.take_for_own()
         return config
-    problems = list(strays(used, _of_manifest(directory), trust))
-    admit(used, trust, f"the config of {directory.path}", problems)
+    admit(used, trust, f"the config of {directory.path}", _of_manifest(directory))
     return config
 
 
