@@ -10,7 +10,7 @@ READY   := $(VENV)/.ready
 THIRD   := .venv-third-party
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-browser test-third-party test-slurm check format bench wheel clean
+.PHONY: help setup train test test-browser test-third-party test-slurm chaos check format bench wheel clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -48,6 +48,9 @@ $(THIRD)/.ready: tests/third_party/requirements.txt pyproject.toml constraints.t
 
 test-slurm: setup ## Run the tests on a SLURM cluster of their own, which they start; as root, on Debian
 	$(BIN)/python -m pytest -n $(WORKERS) tests/slurm $(ARGS)
+
+chaos: setup ## Kill runs at any moment and see whether they end as if nothing had happened: make chaos ARGS="--kills 300"
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 check: setup ## Look for mistakes without running anything: lint, layout, types, layers
 	$(BIN)/ruff check
