@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from leyden.errors import ConfigurationError
 from leyden.warnings import log
@@ -65,9 +66,21 @@ def seed_everything(seed: int | None = None, workers: bool = False, verbose: boo
 
 def capture() -> dict[str, Any]:
     """Return the states of all generators as plain types and tensors."""
-    version, words, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    state: dict[str, Any] = {
+    state = stored(noted())
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def noted() -> tuple[Any, Any, Tensor]:
+    """Return the states of the generators of the CPU as they come, which is quick; `stored` makes the rest of it."""
+    return random.getstate(), np.random.get_state(legacy=True), torch.get_rng_state()
+
+
+def stored(states: tuple[Any, Any, Tensor]) -> dict[str, Any]:
+    """Return what `noted` did as plain types and tensors."""
+    (version, words, gauss), (kind, keys, position, has_gauss, cached), of_torch = states
+    return {
         "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
         "numpy": [
             str(kind),
@@ -76,11 +89,8 @@ def capture() -> dict[str, Any]:
             int(has_gauss),
             float(cached),
         ],
-        "torch": torch.get_rng_state(),
+        "torch": of_torch,
     }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    return state
 
 
 def restore(state: dict[str, Any]) -> None:

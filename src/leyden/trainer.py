@@ -259,6 +259,7 @@ class Trainer:
         self._train_loader: TrainLoader | None = None
         self._resumed_rng: dict[str, Any] | None = None
         self._resumed_loader: dict[str, Any] | None = None
+        self._validating: dict[str, Any] | None = None  # how things stood when the validation began that is going on
         self._clock: float | None = None
         self._clips = False
         self._compiler: Compiler | None = None

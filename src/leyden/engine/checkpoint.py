@@ -87,7 +87,7 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
     """Gather the states of everything that changes, with the hooks of a save."""
     module, datamodule, optimization = trainer.lightning_module, trainer.datamodule, trainer._optimization
     hook, trainer._metrics.hook = trainer._metrics.hook, "on_save_checkpoint"
-    position = trainer._train_loader.state_dict() if trainer._train_loader is not None else {}
+    position = _position(trainer)
     checkpoint: dict[str, Any] = {
         "epoch": trainer.current_epoch,
         "global_step": trainer.global_step,
@@ -126,6 +126,14 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
     return checkpoint
 
 
+def _position(trainer: Trainer) -> dict[str, Any]:
+    """Where the loaders stand; a validation that is going on will begin anew."""
+    training = trainer._train_loader.state_dict() if trainer._train_loader is not None else {}
+    if trainer._validating is not None:
+        return {**training, "loaders_of_validation": trainer._validating["loaders"]}
+    return {**training, "loaders_of_validation": {} if trainer._loaders is None else trainer._loaders.state_dict()}
+
+
 def _loops(trainer: Trainer, position: dict[str, Any]) -> dict[str, Any]:
     """The position as Lightning's loops keep it."""
     return lightning_format.loops(
@@ -138,17 +146,22 @@ def _loops(trainer: Trainer, position: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(trainer: Trainer, position: dict[str, Any]) -> dict[str, Any]:
-    """The part that lets a run go on as if nothing had happened, half-accumulated means and gradients included."""
+    """The part that lets a run go on as if nothing had happened, half-accumulated means and gradients included.
+
+    A validation that is going on leaves no trace in it, as a resumed run begins that one anew.
+    """
     module, progress = trainer.lightning_module, trainer._progress
     progress.seconds = trainer._elapsed()
     waiting = progress.pending > 0 or not module.automatic_optimization
+    before = trainer._validating or {}
     return {
-        "progress": progress.state_dict(),
-        "rng": rng.capture(),
+        "progress": progress.state_dict() | before.get("progress", {}),
+        "rng": before["rng"] if before else rng.capture(),
         "loader": position,
-        "metrics": trainer._metrics.state_dict(module),
+        "metrics": before["metrics"] if before else trainer._metrics.state_dict(module),
         "gradients": trainer.strategy.gradients(module) if waiting else {},
         "loggers": [logger.state_dict() for logger in trainer.loggers],
+        "sanity_checking": trainer.sanity_checking,
     }
 
 
@@ -205,6 +218,7 @@ def restore(session: Session, optimization: Optimization, checkpoint: dict[str, 
     session.metrics.load_state_dict(place["metrics"], session.module)
     trainer._resumed_rng = place["rng"]
     trainer._resumed_loader = place["loader"]
+    session.loaders.load_state_dict(place["loader"].get("loaders_of_validation", {}))
     trainer.strategy.load_gradients(session.module, place["gradients"])
 
 

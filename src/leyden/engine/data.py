@@ -5,7 +5,11 @@ and the state of the generators from before the loader's iterator was made; a re
 makes that iterator again from the same state and passes over as many batches, so that it
 continues with the very batch that comes next, in the very order. A loader that keeps its
 own state (``state_dict`` / ``load_state_dict``) is asked instead. For a collection of
-loaders, each of them is followed for itself: see `leyden.engine.position`.
+loaders, each of them is followed for itself: see `leyden.engine.position`. Worker processes
+that stay for the next epoch are started again as they were: see `leyden.engine.workers`.
+
+Samplers and data sets that draw from the global generators whenever they are asked, and
+choose by what they drew before, are beyond this: they need a generator of their own.
 """
 
 from __future__ import annotations
@@ -21,9 +25,20 @@ from torch.utils.data import DataLoader, SequentialSampler
 from leyden import rng
 from leyden.combined_loader import CombinedLoader, flatten, is_collection, length_of
 from leyden.datamodule import LightningDataModule
+from leyden.engine import workers
 from leyden.engine.gather import gathering
+from leyden.engine.generators import set_states, states_of
 from leyden.engine.hooks import is_overridden
-from leyden.engine.position import END, Followed, StatefulLoader, announce_epoch, generators, unfetched
+from leyden.engine.position import (
+    END,
+    Followed,
+    StatefulLoader,
+    announce_epoch,
+    generators,
+    stand_again,
+    standing,
+    unfetched,
+)
 from leyden.engine.seeded import ordered, sampled
 from leyden.engine.shards import Share, shared_out, together
 from leyden.errors import CheckpointError, ConfigurationError
@@ -128,8 +143,15 @@ def batches_of(loader: Any) -> Iterator[Any]:
 
 def announce(loader: Any, epoch: int) -> None:
     """Tell all samplers which epoch it is, if they want to know."""
-    for each in loader.flattened if isinstance(loader, CombinedLoader) else [loader]:
-        announce_epoch(each.loader if isinstance(each, Followed) else each, epoch)
+    for each in members(loader):
+        announce_epoch(each, epoch)
+
+
+def members(loader: Any) -> list[Any]:
+    """Return the loaders that are read as one, or the one that *loader* is."""
+    if not isinstance(loader, CombinedLoader):
+        return [loader]
+    return [each.loader if isinstance(each, Followed) else each for each in loader.flattened]
 
 
 def _source(loader: Any, wanted: Wanted, place: int = 0) -> Source:
@@ -200,8 +222,11 @@ class TrainLoader:
         self.loader, self.batches = source
         alone = strategy is None or strategy.world_size == 1
         self._strategy = strategy if self.batches == INFINITE and not alone else None
+        self._between = True  # the next batch is the first of an epoch
         self._before: dict[str, Any] = {}
         self._own: dict[str, Any] | None = None
+        self._fetching: dict[str, Any] | None = None  # of a resumed run: as `_noted`, in plain types
+        self._noted: Any = None  # the global generators before the batch was fetched that is one ahead
         self._resumed: list[dict[str, Any]] = []
         self._followed: list[Followed] = []
         self._ahead = self.batches == INFINITE and isinstance(self.loader, StatefulLoader)
@@ -219,7 +244,13 @@ class TrainLoader:
         else:
             with rng.isolated():
                 iterator, ahead = self._reopen(start)
-        index = start
+        self._between = False
+        try:
+            yield from self._batches(iterator, ahead, start)
+        finally:
+            self._between = True
+
+    def _batches(self, iterator: Iterator[Any], ahead: Any, index: int) -> Iterator[tuple[int, Any, bool]]:
         while index < self.batches:
             if self.batches != INFINITE:
                 batch = next(iterator, END)
@@ -231,16 +262,17 @@ class TrainLoader:
                 if batch is END:
                     return
                 last = ahead is END
+            self._between = last
             yield index, batch, last
             index += 1
 
     def _begin(self) -> None:
-        self._resumed = []
+        self._resumed, self._own, self._fetching, self._noted = [], None, None, None
         for followed in self._followed:
             followed.begin()
         if not self._followed:
-            states = [each.get_state() for each in generators(self.loader)]
-            self._before = {"rng": rng.capture(), "generators": states}
+            states = states_of(generators(self.loader))
+            self._before = {"rng": rng.capture(), "generators": states, "workers": workers.capture(self.loader)}
 
     def _open(self, skip: int) -> tuple[Iterator[Any], Any]:
         iterator = batches_of(self.loader)
@@ -250,47 +282,68 @@ class TrainLoader:
         for _ in range(skip):
             if next(passed_over, END) is END:
                 break
+        if self._fetching is not None:
+            rng.restore(self._fetching)
         # Without a length the last batch is known only once the next one is asked for.
         return iterator, self._look_ahead(iterator) if self.batches == INFINITE else END
 
     def _look_ahead(self, iterator: Iterator[Any]) -> Any:
+        self._noted, self._fetching = rng.noted(), None
         if self._ahead:
             self._own = self.loader.state_dict()
         return next(iterator, END)
 
     def _reopen(self, start: int) -> tuple[Iterator[Any], Any]:
+        states = [states_of(generators(each)) for each in members(self.loader)]
+        try:
+            return self._found_again(start)
+        finally:  # of generators that several loaders share, others may have drawn since
+            for each, state in zip(members(self.loader), states, strict=True):
+                set_states(generators(each), state)
+
+    def _found_again(self, start: int) -> tuple[Iterator[Any], Any]:
         if self._followed:
-            self._follow_again(start)
+            self._check_count()
+            for followed in self._followed:
+                followed.pass_over(start)
         elif self._own is not None and isinstance(self.loader, StatefulLoader):
             self.loader.load_state_dict(self._own)
             self._own = None
             return self._open(0)
         elif self._before:
             rng.restore(self._before["rng"])
-            for generator, state in zip(generators(self.loader), self._before["generators"], strict=False):
-                generator.set_state(state)
+            set_states(generators(self.loader), self._before["generators"])
+            workers.restore(self.loader, self._before.get("workers"))
         return self._open(start)
 
-    def _follow_again(self, start: int) -> None:
+    def _check_count(self) -> None:
         if self._resumed and len(self._resumed) != len(self._followed):
             raise CheckpointError(
                 f"the checkpoint holds the positions of {len(self._resumed)} training loaders in the middle of an "
                 f"epoch, but there are {len(self._followed)} now. Return the same collection from train_dataloader(), "
                 "or go on from a checkpoint of the end of an epoch."
             )
-        for followed, state in zip(self._followed, self._resumed, strict=False):
-            followed.load_state_dict(state)
-        for followed in self._followed:
-            followed.pass_over(start)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what finds the position again, together with the number of batches taken."""
+        common = {
+            "fetching": self._fetching if self._noted is None else rng.stored(self._noted),
+            "now": [standing(each, self._between) for each in members(self.loader)],
+        }
         if self._followed:
-            return {"loaders": [followed.state_dict() for followed in self._followed]}
-        own = self.loader.state_dict() if isinstance(self.loader, StatefulLoader) and not self._ahead else self._own
-        return {"before": self._before, "own": own}
+            return {"loaders": [followed.state_dict() for followed in self._followed], **common}
+        own = self._own
+        if own is None and isinstance(self.loader, StatefulLoader) and not self._ahead:
+            own = self.loader.state_dict()
+        return {"before": self._before, "own": own, **common}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""
         self._before, self._own = state.get("before", {}), state.get("own")
+        self._fetching, self._noted = state.get("fetching"), None
         self._resumed = state.get("loaders", [])
+        for followed, its in zip(self._followed, self._resumed, strict=False):
+            followed.load_state_dict(its)
+        for each, its in zip(members(self.loader), state.get("now", []), strict=False):
+            stand_again(each, its)
+            self._between = "workers" in its

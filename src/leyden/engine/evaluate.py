@@ -10,11 +10,13 @@ Inside a fit and on its own, the order is the same:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
+from leyden import rng
 from leyden.engine.data import INFINITE, Source, announce, batches_of
 from leyden.engine.rows import write_row
 from leyden.engine.session import evaluating, in_precision, step_of, takes, takes_index
@@ -59,10 +61,38 @@ def evaluate(session: Session, kind: Kind, limit: float = INFINITE) -> list[dict
             write_row(session, found.log)
         if in_fit:
             progress.place, progress.validated = "VALIDATED", trainer._elapsed()
+            if not checking:
+                trainer._validating = None
         hooks.call(f"on_{kind}_end")
     returned = [_of_loader(session, index, len(sources)) for index in range(len(sources))]
     results.clear()
     return returned
+
+
+@contextmanager
+def beginning_anew_on_resume(session: Session) -> Iterator[dict[str, Any]]:
+    """Let checkpoints that are written while a validation goes on leave out what that one has changed.
+
+    A run resumed from such a file begins that validation anew.
+
+    Yields:
+        How everything stood that a validation changes: random numbers, metrics, counters, positions of loaders.
+    """
+    progress = session.progress
+    before = session.trainer._validating = {
+        "rng": rng.capture(),
+        "metrics": session.metrics.state_dict(session.module),
+        "progress": {
+            "place": progress.place,
+            "validated": progress.validated,
+            "evaluated": dict(progress.evaluated),
+        },
+        "loaders": session.loaders.state_dict(),
+    }
+    try:
+        yield before
+    finally:
+        session.trainer._validating = None
 
 
 def _sources(session: Session, kind: Kind, limit: float) -> list[Source]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from leyden import rng
 from leyden.engine.data import INFINITE, TrainLoader
-from leyden.engine.evaluate import evaluate
+from leyden.engine.evaluate import beginning_anew_on_resume, evaluate
 from leyden.engine.optimization import step_schedulers
 from leyden.engine.rows import write_row
 from leyden.engine.saving import beside_training
@@ -155,13 +155,14 @@ def validate(session: Session) -> None:
     """Run a validation inside of a fit; one that a signal cuts short leaves no trace and is run again on resume."""
     metrics = session.metrics
     metrics.refresh()
-    before = rng.capture()
     try:
-        evaluate(session, "validation")
-    except Interrupted:
-        rng.restore(before)
-        metrics.evaluation.clear()
-        obey_signal(session)
+        with beginning_anew_on_resume(session) as before:
+            try:
+                evaluate(session, "validation")
+            except Interrupted:
+                obey_signal(session)
+                rng.restore(before["rng"])
+                metrics.evaluation.clear()
     finally:
         metrics.active = metrics.training
         metrics.loader = None

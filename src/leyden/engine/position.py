@@ -5,6 +5,8 @@ others, and then draws its new order from generators that dropout and data augme
 have used in the meantime. So `Followed` notes their states where they matter: before the
 loader's latest iterator was made, and before that iterator was first asked for a batch.
 A resumed run makes the iterator again from these and passes over what had been taken.
+In the end it sets the loader's own generators to what they were when the checkpoint was
+written, as other loaders may draw from the same ones.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
-import torch
-
 from leyden import rng
+from leyden.engine import workers
+from leyden.engine.generators import data_sets, generators_of, set_states, states_of
 from leyden.engine.seeded import Passes
 
 END: Any = object()
@@ -52,10 +54,10 @@ class Followed:
 
     def begin(self) -> None:
         """Start an epoch."""
-        self._taken, self._start = 0, None
+        self._taken, self._start, self._own = 0, None, None
 
     def pass_over(self, count: int) -> None:
-        """Start an epoch whose first *count* batches are not wanted; `PASSED_OVER` stands for each."""
+        """Start a resumed epoch whose first *count* batches are not wanted; `PASSED_OVER` stands for each."""
         self._taken, self._start = 0, count
 
     def __iter__(self) -> Iterator[Any]:
@@ -64,7 +66,8 @@ class Followed:
             return self._earlier()
         if self._start is not None:
             return self._again()
-        self._began, self._opened, self._asked = self._taken, self._random(), None
+        self._began, self._asked = self._taken, None
+        self._opened = {**self._random(), "workers": workers.capture(self.loader)}
         return self._batches(iter(self.loader))
 
     def __len__(self) -> int:
@@ -93,8 +96,10 @@ class Followed:
         start, self._start = self._start or 0, None
         if self._own is not None:
             self.loader.load_state_dict(self._own)
+            self._own = None
             return self._passed(iter(self.loader), None, start)
         self._restore(self._opened)
+        workers.restore(self.loader, (self._opened or {}).get("workers"))
         iterator = iter(self.loader)
         return self._passed(iterator, unfetched(iterator), start)
 
@@ -109,7 +114,7 @@ class Followed:
         yield from self._batches(iterator)
 
     def _random(self) -> dict[str, Any]:
-        return {"rng": rng.capture(), "generators": [each.get_state() for each in generators(self.loader)]}
+        return {"rng": rng.capture(), "generators": states_of(generators(self.loader))}
 
     def _restore(self, state: dict[str, Any] | None, begun: bool = False) -> None:
         if state is None:
@@ -117,12 +122,13 @@ class Followed:
         rng.restore(state["rng"])
         if begun and any(isinstance(each, Passes) for each in samplers(self.loader)):
             return  # its generators are nobody else's: they stand where making the iterator has left them
-        for generator, saved in zip(generators(self.loader), state["generators"], strict=False):
-            generator.set_state(saved)
+        set_states(generators(self.loader), state["generators"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what finds the position again, together with the number of batches taken."""
-        own = self.loader.state_dict() if isinstance(self.loader, StatefulLoader) and not self._ahead else self._own
+        """Return what finds the position in a pass again, together with the number of batches taken."""
+        own = self._own
+        if own is None and isinstance(self.loader, StatefulLoader) and not self._ahead:
+            own = self.loader.state_dict()
         return {"began": self._began, "opened": self._opened, "asked": self._asked, "own": own}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -149,10 +155,27 @@ def samplers(loader: Any) -> list[Any]:
     return found
 
 
-def generators(loader: Any) -> list[torch.Generator]:
-    """Return the generators that belong to *loader* and its samplers."""
-    found = [getattr(owner, "generator", None) for owner in (loader, *samplers(loader))]
-    return [each for index, each in enumerate(found) if each is not None and each not in found[:index]]
+def generators(loader: Any) -> list[Any]:
+    """Return the generators that belong to *loader*, its samplers and its data set."""
+    return generators_of([loader, *samplers(loader), *data_sets(getattr(loader, "dataset", None))])
+
+
+def standing(loader: Any, between_passes: bool) -> dict[str, Any]:
+    """Return what of *loader* has to be found again beside the position in a pass.
+
+    Args:
+        loader: Alone, not a collection.
+        between_passes: Whether the next batch asked for is the first of a pass, so that the workers' states count.
+    """
+    found = {"generators": states_of(generators(loader))}
+    return {**found, "workers": workers.capture(loader)} if between_passes else found
+
+
+def stand_again(loader: Any, state: dict[str, Any]) -> None:
+    """Take back what `standing` returned."""
+    set_states(generators(loader), state["generators"])
+    if "workers" in state:
+        workers.restore(loader, state["workers"])
 
 
 def announce_epoch(loader: Any, epoch: int) -> None:

@@ -58,7 +58,7 @@ def of_this_rank(trainer: Trainer, place: dict[str, Any], path: str) -> dict[str
     found = {
         **place,
         "rng": (mine or everyone)[0]["rng"],
-        "loader": everyone[0]["loader"],
+        "loader": _with_new_workers(everyone[0]["loader"]),
         "progress": _progress(place["progress"], then, now, path),
         "gradients": _mean([each["gradients"] for each in everyone]),
         "metrics": _metrics([each["metrics"] for each in mine], everyone[0]["metrics"]),
@@ -68,6 +68,13 @@ def of_this_rank(trainer: Trainer, place: dict[str, Any], path: str) -> dict[str
         "samples as before.", path, _ranks(then), now, trainer.accumulate_grad_batches,
     )  # fmt: skip
     return found
+
+
+def _with_new_workers(position: Any) -> Any:
+    """Return *position* without the worker processes of a rank: on all of them they would draw the same numbers."""
+    if not isinstance(position, dict):
+        return [_with_new_workers(each) for each in position] if isinstance(position, list) else position
+    return {name: None if name == "workers" else _with_new_workers(value) for name, value in position.items()}
 
 
 def _ranks(number: int) -> str:

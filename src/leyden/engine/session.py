@@ -19,13 +19,15 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from leyden import rng
 from leyden.callback import Callback
 from leyden.combined_loader import CombinedLoader
 from leyden.datamodule import LightningDataModule
 from leyden.engine.compiled import compiled
-from leyden.engine.data import Source, TrainLoader, Wanted, request, sources, training_source
+from leyden.engine.data import Source, TrainLoader, Wanted, members, request, sources, training_source
 from leyden.engine.hooks import Hooks, check_names, is_overridden
 from leyden.engine.optimization import Optimization, SchedulerConfig
+from leyden.engine.position import stand_again, standing
 from leyden.engine.shards import Share
 from leyden.engine.signals import StopFlag
 from leyden.engine.transfer import Transfer, TransferHook, transfer_function, transfer_hooks
@@ -118,6 +120,8 @@ class Loaders:
         self.raw: dict[str, Any] = {}
         self.even: dict[str, bool] = {}  # whether all ranks have as many batches of an evaluation
         self.epoch = trainer.current_epoch  # in which they were asked for
+        self._asked: dict[str, dict[str, Any]] = {}  # when, where they are asked for more than once
+        self._resumed: dict[str, Any] = {}
 
     def has(self, kind: str) -> bool:
         """Whether anybody brings loaders of *kind*: ``train``, ``val``, ``test`` or ``predict``."""
@@ -133,7 +137,10 @@ class Loaders:
     def get(self, kind: str) -> list[Source]:
         """Return the loaders of *kind* with their numbers of batches; empty where there are none."""
         if kind not in self._found:
-            self._found[kind] = self._request(kind)
+            self._found[kind] = self._request_as_then(kind)
+            for loader, state in zip(self._members(kind), self._resumed.pop(kind, ()), strict=False):
+                if state is not None:
+                    stand_again(loader, state)
         return self._found[kind]
 
     def known(self, kind: str) -> list[Source]:
@@ -143,6 +150,45 @@ class Loaders:
     def forget(self, kind: str) -> None:
         """Ask again the next time."""
         self._found.pop(kind, None)
+        self._asked.pop(kind, None)
+        self._resumed.pop(kind, None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what finds the loaders of a validation again, between two of them, and those that were exchanged."""
+        training = self._members("train")
+        return {
+            "val": [
+                None if any(each is other for other in training) else standing(each, between_passes=True)
+                for each in self._members("val")
+            ],
+            "asked": self._asked,
+            "epoch": self.epoch,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned, before the loaders are asked for."""
+        self._resumed = {"val": state.get("val", [])}
+        self._asked = dict(state.get("asked", {}))
+        self.epoch = state.get("epoch", self.epoch)
+
+    def _members(self, kind: str) -> list[Any]:
+        return [each for source in self.known(kind) for each in members(source.loader)]
+
+    def _request_as_then(self, kind: str) -> list[Source]:
+        """Ask for loaders; in a resumed run in the epoch and under the random numbers of when they were asked for."""
+        trainer, then = self._trainer, self._asked.get(kind)
+        if then is None:
+            if trainer.reload_dataloaders_every_n_epochs:
+                self._asked[kind] = {"epoch": trainer.current_epoch, "rng": rng.capture()}
+            return self._request(kind)
+        now = trainer._progress.epochs
+        with rng.isolated():
+            rng.restore(then["rng"])
+            trainer._progress.epochs = then["epoch"]
+            try:
+                return self._request(kind)
+            finally:
+                trainer._progress.epochs = now
 
     def _request(self, kind: str) -> list[Source]:
         name, trainer = f"{kind}_dataloader", self._trainer

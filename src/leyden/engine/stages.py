@@ -19,7 +19,7 @@ from leyden.algorithms import algorithms, use_algorithms
 from leyden.datamodule import LightningDataModule
 from leyden.engine import checkpoint as checkpoints
 from leyden.engine.compiled import compiler_of, unwrapped
-from leyden.engine.evaluate import evaluate
+from leyden.engine.evaluate import beginning_anew_on_resume, evaluate
 from leyden.engine.hooks import is_overridden
 from leyden.engine.optimization import parse, use_fused
 from leyden.engine.predict import predict
@@ -151,7 +151,7 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
     if checkpoint is None or not checkpoint.get("leyden", {}).get("gradients"):
         module.zero_grad()
     torch.set_grad_enabled(True)
-    if checkpoint is None:
+    if checkpoint is None or checkpoint.get("leyden", {}).get("sanity_checking"):
         _sanity_check(session)
     return session
 
@@ -186,7 +186,7 @@ def _sanity_check(session: Session) -> None:
     trainer.state.stage = RunningStage.SANITY_CHECKING
     evaluated = dict(session.progress.evaluated)
     place = session.progress.place
-    with rng.isolated():
+    with rng.isolated(), beginning_anew_on_resume(session):
         session.hooks.call("on_sanity_check_start")
         evaluate(session, "validation", trainer.num_sanity_val_steps)
         session.hooks.call("on_sanity_check_end")
