@@ -190,7 +190,7 @@ def test_a_job_that_is_cancelled_saves_and_stays_where_it_is(any_cluster, tmp_pa
 
     ended(run, "interrupted")
     assert [each["outcome"] for each in attempts(run)] == ["interrupted"]
-    assert "it was cancelled" in str(attempts(run)[0]["reason"])
+    assert "it was cancelled" in str(attempts(run)[0]["decision"])
     assert (run / "checkpoints" / "interrupted.ckpt").exists()
 
 
@@ -214,7 +214,7 @@ def test_there_is_a_limit_to_how_often_a_job_is_requeued(cluster, tmp_path):
 
     ended(run, "interrupted")
     assert [each["outcome"] for each in attempts(run)] == ["requeued", "interrupted"]
-    assert "requeued 1 times, and may be 1 times" in str(attempts(run)[1]["reason"])
+    assert "requeued once (restarts=1)" in str(attempts(run)[1]["decision"])
 
 
 def test_a_job_outlives_its_controller(cluster, expected, tmp_path):

@@ -241,25 +241,6 @@ def requeues(*steps):
     return [{"attempt": at + 1, "from_step": a, "to_step": b, **REQUEUED} for at, (a, b) in enumerate(pairwise(steps))]
 
 
-@pytest.mark.parametrize(
-    ("job", "attempts", "details", "checkpoint", "expected"),
-    [
-        ({"restarts": 2}, requeues(0, 10, 20), {}, True, "requeued twice, which is its limit"),
-        ({"restarts": 0}, [], {}, True, "its launcher was told not to"),
-        ({}, requeues(0, 10, 10, 10), {}, True, "requeued twice in a row without getting a step further"),
-        ({}, requeues(0, 10, 10, 20), {}, True, "too quickly to save"),
-        ({}, [], {"Requeue": "0"}, True, "submitted with requeueing switched off"),
-        ({}, [], {"Requeue": "1"}, False, "not saved anything yet"),
-        ({}, [], {"Requeue": "1"}, True, "too quickly to save and to ask for it"),
-    ],
-)
-def test_why_a_run_was_not_requeued(job, attempts, details, checkpoint, expected, tmp_path):
-    status = {**FAR, "attempts": len(attempts) + 1}
-    path = run(tmp_path, status, {**JOB, **job}, attempts, checkpoint=checkpoint)
-
-    assert expected in words(asked(path, "TIMEOUT", details=details))
-
-
 def test_a_run_that_no_cluster_has_is_not_said_not_to_be_requeued(tmp_path):
     assert "requeue" not in words(asked(run(tmp_path, {"status": "failed", "error": "ValueError"})))
 

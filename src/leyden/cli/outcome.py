@@ -15,6 +15,7 @@ from leyden.errors import ConfigurationError, Interrupted, LeydenError, RankErro
 from leyden.experiment import Experiment
 from leyden.launch import surviving
 from leyden.launch.ranks import Options, check_machines, report, start
+from leyden.launch.requeue import has_checkpoint
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import RanksWanted, execute
 from leyden.terminal import complain, printable
@@ -54,9 +55,9 @@ def _executed(directory: RunDirectory, experiment: Experiment | None, trusted: S
     try:
         results = execute(directory, experiment, trusted, until, surviving.companions() if first else (), stopped)
     except Interrupted as stop:
-        lost = "" if stop.checkpoint else ", nothing saved: checkpoints are off"
         if first:
-            complain(f"\n{stop}{lost}\n{stopped.said or f'resume with:  leyden run {place}'}")
+            next_ = f"resume with:  leyden run {place}" if stopped.decision is None else stopped.decision.sentence
+            complain(f"\n{stop}{_kept(directory, stop)}\n{next_}")
         return stop.exit_code
     except KeyboardInterrupt:
         if first:
@@ -86,6 +87,13 @@ def _executed(directory: RunDirectory, experiment: Experiment | None, trusted: S
         print(table(results))
         print(f"run directory  {place}")
     return 0
+
+
+def _kept(directory: RunDirectory, stop: Interrupted) -> str:
+    """Say what a run that has stopped without saving anything goes on from."""
+    if stop.checkpoint is not None:
+        return ""
+    return "" if has_checkpoint(directory.path) else ", nothing saved: it begins anew"
 
 
 def table(results: Mapping[str, float]) -> str:

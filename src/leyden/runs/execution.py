@@ -124,7 +124,7 @@ def execute(
         if ranks.is_first():
             directory.update(
                 status=RunState.RUNNING, attempts=begun["number"], started=now(), pid=os.getpid(),
-                host=socket.gethostname(), resumed_from=checkpoint, error=None, ended=None, reason=None,
+                host=socket.gethostname(), resumed_from=checkpoint, error=None, ended=None, reason=None, requeue=None,
                 job=slurm_job(), from_step=None, ranks=strategy.world_size,
             )  # fmt: skip
         log.info("attempt %d%s", begun["number"], f", from {checkpoint}" if checkpoint is not None else "")

@@ -2,7 +2,7 @@
 
 it waits ─► SLURM's reason in plain words          leyden.launch.jobs.pending
 it stopped ─► why                                  leyden.launch.jobs.stopped
-           └─► why it was not begun again          leyden.launch.jobs.requeue
+           └─► why it was not begun again          leyden.launch.requeue
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from leyden.launch.jobs import stopped
 from leyden.launch.jobs.last_words import Trace
 from leyden.launch.jobs.listing import Job
 from leyden.launch.jobs.pending import explained
-from leyden.launch.jobs.requeue import has_checkpoint, not_requeued
+from leyden.launch.requeue import RequeuePolicy, has_checkpoint, told
 from leyden.launch.slurm_queries import details
 from leyden.runs.record.job import LOCAL, SLURM
 from leyden.runs.record.state import RunState
@@ -62,10 +62,26 @@ def why(job: Job, ask: Callable[[str], Mapping[str, str]] = details) -> Explanat
     if job.state is RunState.RUNNING:
         return Explanation(job.state, job.state, (_at_work(job),), f"Follow it with: leyden jobs logs -f {place}")
     found = stopped.cause(job)
-    slurm_id = job.files.job.slurm_id
-    told = not_requeued(job, found, ask(slurm_id) if slurm_id else {})
-    sentences = tuple(each for each in (found.text, told) if each)
+    sentences = tuple(each for each in (found.text, _not_requeued(job, found, ask)) if each)
     return Explanation(job.state, found.code, sentences, _next(job, found, place), found.trace)
+
+
+def _not_requeued(job: Job, found: stopped.Cause, ask: Callable[[str], Mapping[str, str]]) -> str:
+    """Return why a job was not requeued, as it was decided and written down; empty where that is no question."""
+    record = job.files.job
+    if record.launcher != SLURM or found.code in (stopped.CANCELLED, stopped.NEVER):
+        return ""
+    decided = told(job.files.last)
+    if decided is not None:
+        return decided
+    said = ask(record.slurm_id) if record.slurm_id else {}
+    decision = RequeuePolicy.of(record).undecided(
+        own_error=found.code in (stopped.OWN, stopped.MEMORY) and job.state is RunState.FAILED,
+        memory=found.code == stopped.MEMORY,
+        requeueable=said.get("Requeue") != "0",
+        saved=has_checkpoint(job.path),
+    )
+    return decision.sentence
 
 
 def _waiting(job: Job, place: str) -> Explanation:
@@ -106,7 +122,7 @@ def _at_work(job: Job) -> str:
 
 
 def _next(job: Job, found: stopped.Cause, place: str) -> str:
-    on = "goes on from its last checkpoint" if has_checkpoint(job) else "begins it anew"
+    on = "goes on from its last checkpoint" if has_checkpoint(job.path) else "begins it anew"
     retry = f"leyden jobs retry {place}"
     if job.state is RunState.SILENT:
         return f"Look on {job.node or 'its machine'} whether it is there; if not: leyden run {place}"

@@ -51,8 +51,8 @@ class Options:
         array_parallelism: How many runs of a submission may run at a time; None does not limit them.
         signal_delay_s: How many seconds before the time limit the job is told to save.
         requeue: Whether it may go back into the queue after pre-emption, time limit or node failure.
-        restarts: How often in all.
-        stalled_restarts: How often in a row without having got any further.
+        restarts: How often in all; None is no limit.
+        stalled_restarts: After how many attempts in a row that got no further it is given up; None is no limit.
         setup: Lines of shell before the run starts: modules, variables.
         teardown: Lines of shell after it.
         srun_args: More words for srun; containers are chosen here.

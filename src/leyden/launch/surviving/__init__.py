@@ -4,7 +4,8 @@
     clock: time limit near ─┴─► a flag ─► all ranks stop at one step and save ─► why? ─► scontrol requeue
                                                                                   └────► or not, and the reason
 
-`deadline` watches the clock, `slurm_job` asks SLURM what it is doing, `decision` decides.
+`deadline` watches the clock, `slurm_job` asks SLURM what it is doing, `decision` decides by
+`leyden.launch.requeue`, writes it down and acts.
 """
 
 from leyden.callback import Callback

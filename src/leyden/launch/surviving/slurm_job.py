@@ -18,8 +18,8 @@ import signal
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum, auto
 
+from leyden.launch.requeue import Event
 from leyden.launch.slurm_queries import details, said
 from leyden.runs.record.ending import slurm_job
 
@@ -28,17 +28,6 @@ _NEAR = 900.0  # seconds: a time limit is announced as long before it as somebod
 _PATIENCE = 20.0  # seconds for one answer of the controller
 _BUSY = ("contact", "timed out", "did not answer", "try again")  # what is said of a controller that is away for a while
 _NONE = ("", "None", "N/A", "Unknown", "UNLIMITED", "NOT_SET")
-
-
-class Event(StrEnum):
-    """What a cluster does to a job."""
-
-    TIME_LIMIT = "time limit"
-    PREEMPTED = auto()
-    MAKE_ROOM = "asked to make room"
-    REQUEUED = auto()
-    CANCELLED = auto()
-    UNKNOWN = auto()
 
 
 @dataclass(frozen=True)

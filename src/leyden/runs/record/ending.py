@@ -20,7 +20,7 @@ def slurm_job() -> str | None:
     return f"{array}_{index}" if array and index else os.environ.get("SLURM_JOB_ID")
 
 
-def note(path: Path, outcome: Outcome, reason: str, step: int, requeue: str = "", decision: str = "") -> None:
+def note(path: Path, outcome: Outcome, reason: str, step: int) -> None:
     """Append the line of the attempt that ends now.
 
     Args:
@@ -28,8 +28,6 @@ def note(path: Path, outcome: Outcome, reason: str, step: int, requeue: str = ""
         outcome: How it ended.
         reason: Why, in words without secrets; empty if that needs none.
         step: Optimizer steps done.
-        requeue: Code of what was decided on putting it back into the queue.
-        decision: That decision as a sentence.
     """
     said = status.read(path)
     ended = Attempt(
@@ -42,8 +40,6 @@ def note(path: Path, outcome: Outcome, reason: str, step: int, requeue: str = ""
         ended=now(),
         from_step=said.from_step,
         to_step=step,
-        requeue=requeue,
-        decision=decision,
     )
     attempts.append(path, ended)
 

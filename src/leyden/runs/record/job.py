@@ -44,7 +44,7 @@ class JobRecord:
         nodes: Machines of the job.
         ranks: Processes of the job, on all of them.
         restarts: How often it may be put back into the queue; None is not limited.
-        stalled_restarts: How often in a row without having got any further; None is not limited.
+        stalled_restarts: After how many attempts in a row that got no further it is given up; None is not limited.
         submitted: When it was handed over, UTC; empty if it was not.
         cancelled: When `leyden jobs cancel` ended it; empty if it did not.
     """

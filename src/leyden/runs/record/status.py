@@ -45,6 +45,7 @@ class Status:
         step: Optimizer steps done.
         error: What ended it.
         reason: Why it waits, or was interrupted.
+        requeue: Code of the decision on putting it back into the queue; see `leyden.launch.requeue`.
         problem: What is wrong with the file; empty if nothing.
     """
 
@@ -64,6 +65,7 @@ class Status:
     step: int | None = None
     error: str = ""
     reason: str = ""
+    requeue: str = ""
     problem: str = ""
 
     @classmethod
@@ -86,6 +88,7 @@ class Status:
             resumed_from=text(found, "resumed_from"),
             error=text(found, "error"),
             reason=text(found, "reason"),
+            requeue=text(found, "requeue"),
         )
 
     def entries(self, longest: int) -> dict[str, Any]:
