@@ -3,6 +3,7 @@
     LeydenError
     ├── ConfigurationError (also ValueError)    input that cannot be meant: raised before anything runs
     ├── CheckpointError (also ValueError)       a checkpoint that is damaged, foreign or does not fit
+    │   ├── DamagedCheckpointError              one that cannot be read, or of which a part is not what it should be
     │   └── UnsafeCheckpointError               one that would execute something, or fill the memory
     ├── RunError (also RuntimeError)            a run directory that cannot be made or executed
     │   └── UnsafeFileError (also ValueError)   a file in it that is a link, a pipe, too large ...
@@ -29,6 +30,10 @@ class ConfigurationError(LeydenError, ValueError):
 
 class CheckpointError(LeydenError, ValueError):
     """A checkpoint that is damaged, unsafe to load, or does not fit what it is loaded into."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint that cannot be read, or of which a part is not what it should be."""
 
 
 class UnsafeCheckpointError(CheckpointError):

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from leyden import sharded
-from leyden.errors import CheckpointError, ConfigurationError, UnsafeCheckpointError
+from leyden.errors import CheckpointError, ConfigurationError, DamagedCheckpointError, UnsafeCheckpointError
 from leyden.hyperparameters import AttributeDict
+from leyden.integrity import check_kind, check_whole
 from leyden.plain import readable
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -33,9 +34,13 @@ _OF_A_COMMAND_LINE = ("_instantiator", "_class_path")  # LightningCLI's marks am
 
 
 def read(
-    path: Source, map_location: Any = "cpu", weights_only: bool | None = None, whole: bool = True
+    path: Source,
+    map_location: Any = "cpu",
+    weights_only: bool | None = None,
+    whole: bool = True,
+    mapped: bool = False,
 ) -> dict[str, Any]:
-    """Read a checkpoint.
+    """Read a checkpoint, and compare it with its checksums before that.
 
     Args:
         path: File, or an open binary file; or the folder of a checkpoint that several ranks have written.
@@ -43,6 +48,7 @@ def read(
         weights_only: False allows arbitrary pickles, which can execute code: only for files
             you trust.
         whole: Whether to read the tensors of a folder; else there is a `leyden.sharded.Stored` for each.
+        mapped: Leave tensors on the disk until something looks at them, and checksums alone: for a look at the rest.
 
     Raises:
         CheckpointError: If there is no such file, it is damaged, or it is not safe to load.
@@ -50,21 +56,25 @@ def read(
     name = name_of(path)
     safe = True if weights_only is None else bool(weights_only)
     try:
+        if isinstance(path, (str, os.PathLike)):
+            check_kind(path)
+            if not mapped:
+                check_whole(path)
         if sharded.is_folder(path):
             found = sharded.read(name, safe)
             found = sharded.in_memory(found) if whole else found
         else:
-            found = torch.load(path, map_location=map_location, weights_only=safe)
+            found = torch.load(path, map_location=map_location, weights_only=safe, mmap=mapped or None)
     except CheckpointError:
         raise
     except FileNotFoundError as error:
-        raise CheckpointError(
+        raise DamagedCheckpointError(
             f"there is no checkpoint at {name}. Check the path; relative paths start at {os.getcwd()}."
         ) from error
     except Exception as error:  # a damaged pickle can raise anything
         raise _unreadable(name, error, safe) from error
     if not isinstance(found, dict):
-        raise CheckpointError(
+        raise DamagedCheckpointError(
             f"{name} holds a {type(found).__name__}, not a checkpoint. Expected a dict written by a Trainer."
         )
     for key in ("hyper_parameters", "datamodule_hyper_parameters"):
@@ -85,7 +95,7 @@ def _unreadable(name: str, error: Exception, safe: bool) -> CheckpointError:
             "tensors was expected. If you trust whoever wrote it, pass weights_only=False: that may execute code "
             "in the file."
         )
-    return CheckpointError(
+    return DamagedCheckpointError(
         f"{name} cannot be read: {reason} ({type(error).__name__}). The file is damaged, or no checkpoint. Take an "
         "earlier one."
     )

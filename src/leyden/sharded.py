@@ -3,7 +3,8 @@
     NAME.ckpt/
       .metadata            which part of which tensor lies where    } torch's own
       __0_0.distcp ...     tensors, one file for each rank          }
-      meta.pt              the checkpoint itself, without these tensors: see `leyden.engine.checkpoint`
+      meta.pt              the checkpoint itself, without these tensors: see `leyden.engine.checkpoint`;
+                           and a seal of each of the others, which tells them from those of another save
 
     .NAME.ckpt.part/  ─► every rank has written, meta.pt comes last  ─► renamed to NAME.ckpt/
 
@@ -16,7 +17,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,10 @@ import torch
 from torch import Tensor
 
 from leyden.errors import CheckpointError
-from leyden.sharded_index import checked_reader
+from leyden.sharded_index import FILE, checked_reader
 
 META = "meta.pt"
+_TAIL = 256  # bytes at the end of a stored tensor: they hold a checksum of all that is in it
 
 
 class Stored:
@@ -98,6 +101,43 @@ def write(tensors: dict[str, Tensor], folder: Path) -> None:
             f"the checkpoint in {folder} cannot be written: rank {first[0]} says {first[1][0]!r}. Make room, or save "
             "elsewhere; the earlier checkpoints are untouched."
         ) from error
+
+
+def seals(folder: Path, places: Iterable[Any] | None = None) -> dict[str, int]:
+    """Return a checksum for each file that ranks have written into *folder*, from a few bytes of each stored tensor.
+
+    Args:
+        folder: Of the checkpoint.
+        places: Where the tensors lie in it, if that is known already.
+    """
+    lying = sorted(
+        (str(place.relative_path), int(place.offset + place.length))
+        for place in (checked_reader(folder).places if places is None else places)
+    )
+    found = {FILE: zlib.crc32((folder / FILE).read_bytes())}
+    for name in dict.fromkeys(name for name, _ in lying):
+        with open(folder / name, "rb") as file:
+            for end in (end for each, end in lying if each == name):
+                file.seek(max(0, end - _TAIL))
+                found[name] = zlib.crc32(file.read(min(end, _TAIL)), found.get(name, 0))
+    return found
+
+
+def seal(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return *checkpoint*, what becomes ``meta.pt`` in *folder*, with the seals of the files there."""
+    ours = checkpoint.get("leyden")
+    return {**checkpoint, "leyden": {**(ours if isinstance(ours, Mapping) else {}), "parts": seals(folder)}}
+
+
+def sealed(folder: Path) -> dict[str, int]:
+    """Return the seals that ``meta.pt`` in *folder* holds; none if it has none, or cannot be read: `read` says why."""
+    try:
+        found = torch.load(folder / META, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # a damaged pickle can raise anything
+        return {}
+    ours = found.get("leyden") if isinstance(found, dict) else None
+    parts = ours.get("parts") if isinstance(ours, dict) else None
+    return parts if isinstance(parts, dict) else {}
 
 
 def read(folder: str | os.PathLike[str], weights_only: bool = True) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def _unsafe(path: Path, why: str) -> UnsafeCheckpointError:
     )
 
 
-class _Slice(io.RawIOBase):
+class Slice(io.RawIOBase):
     """A part of an open file, as a file of its own."""
 
     def __init__(self, file: IO[bytes], offset: int, length: int) -> None:
@@ -182,7 +182,7 @@ def check_parts(folder: Path) -> None:
         path = folder / place.relative_path
         with open(path, "rb") as file:
             try:
-                inside = zipfile.ZipFile(io.BufferedReader(_Slice(file, place.offset, place.length))).infolist()
+                inside = zipfile.ZipFile(io.BufferedReader(Slice(file, place.offset, place.length))).infolist()
             except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
                 continue  # damaged: reading it says so
         if sum(each.file_size for each in inside) > place.length or any(each.compress_type for each in inside):

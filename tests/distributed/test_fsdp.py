@@ -22,7 +22,7 @@ from leyden import sharded
 from leyden.callbacks import EMAWeightAveraging, StochasticWeightAveraging
 from leyden.errors import CheckpointError, UnsafeCheckpointError
 from leyden.export import consolidate
-from leyden.runs.archive import open_checkpoint
+from leyden.runs.archive import outline
 from leyden.strategies import FSDPStrategy, named
 from leyden.strategies.units import chosen, policy_of
 
@@ -177,7 +177,7 @@ def test_folders_that_fell_out_are_deleted_and_the_others_are_whole(folder, resu
 
     assert names == {Path(results["kept"]["best"]).name, "last.ckpt"}
     for name in names:
-        assert "leyden" in open_checkpoint(folder / "kept" / name)
+        assert "leyden" in outline(folder / "kept" / name)
 
 
 def test_a_run_whose_rank_failed_goes_on_from_a_folder_to_the_fingerprint_of_data_parallelism(tmp_path):
@@ -220,7 +220,7 @@ def test_a_folder_of_which_a_file_is_missing_is_refused(copied, missing):
     (copied / missing).unlink()
 
     with pytest.raises(CheckpointError, match="copied in part"):
-        open_checkpoint(copied)
+        outline(copied)
 
 
 def test_a_folder_without_its_last_file_is_no_checkpoint(copied):
@@ -234,7 +234,7 @@ def test_a_part_that_was_cut_off_is_refused(copied):
     (copied / "__0_0.distcp").write_bytes(content[: len(content) // 2])
 
     with pytest.raises(CheckpointError, match="not written to its end"):
-        open_checkpoint(copied)
+        outline(copied)
 
 
 class Touch:
@@ -251,7 +251,7 @@ def test_metadata_that_would_execute_something_is_refused(copied, tmp_path):
     (copied / ".metadata").write_bytes(pickle.dumps(Touch(tmp_path / "witness")))
 
     with pytest.raises(UnsafeCheckpointError, match="Nothing in it was executed"):
-        open_checkpoint(copied)
+        outline(copied)
     assert not (tmp_path / "witness").exists()
 
 
@@ -269,7 +269,7 @@ def test_metadata_that_leads_out_of_the_folder_is_refused(copied):
     tampered(copied, change)
 
     with pytest.raises(UnsafeCheckpointError, match=r"it leads to '\.\./\.\./secret'"):
-        open_checkpoint(copied)
+        outline(copied)
 
 
 def test_metadata_of_a_tensor_that_would_fill_the_memory_is_refused(copied):
@@ -279,7 +279,7 @@ def test_metadata_of_a_tensor_that_would_fill_the_memory_is_refused(copied):
     tampered(copied, change)
 
     with pytest.raises(UnsafeCheckpointError, match=r"takes [\d,]+ bytes, of which"):
-        open_checkpoint(copied)
+        outline(copied)
 
 
 def test_a_part_that_expands_is_refused(copied):
@@ -294,7 +294,7 @@ def test_a_part_that_expands_is_refused(copied):
     tampered(copied, change)
 
     with pytest.raises(UnsafeCheckpointError, match="compressed"):
-        open_checkpoint(copied)
+        outline(copied)
 
 
 def test_a_checkpoint_of_another_module_is_refused_with_what_does_not_fit(folder):

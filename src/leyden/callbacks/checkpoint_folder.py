@@ -112,7 +112,11 @@ class CheckpointFolder(Checkpoint):
         replaces: str,
         planned: str = "",
     ) -> str:
-        """Return the first name that is free; *replaces* counts as free, *planned* as taken."""
+        """Return the first name that is free; *replaces* counts as free, *planned* as taken.
+
+        What this run has written behind the point it goes on from is written once more: such a name is free, too.
+        """
+        again = trainer.origin.ahead if trainer.origin is not None else []
 
         def names() -> Iterator[str]:
             yield self.format_checkpoint_name(metrics, template)
@@ -120,7 +124,7 @@ class CheckpointFolder(Checkpoint):
                 yield self.format_checkpoint_name(metrics, template, version)
 
         def taken(path: str) -> bool:
-            return self._enable_version_counter and (path == planned or os.path.lexists(path))
+            return self._enable_version_counter and (path == planned or (os.path.lexists(path) and path not in again))
 
         name = files.first_free(names(), taken, replaces) if trainer.is_global_zero else ""
         return str(trainer.strategy.broadcast(name))
@@ -134,6 +138,8 @@ class CheckpointFolder(Checkpoint):
         except BaseException:
             self._last_global_step_saved, self._last_checkpoint_saved = before
             raise
+        if trainer.origin is not None and path in trainer.origin.ahead:
+            trainer.origin.ahead.remove(path)
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 trainer.once_saved(partial(logger.after_save_checkpoint, self))

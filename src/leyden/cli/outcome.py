@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from leyden import ranks
 from leyden.cli import disk
 from leyden.config.project import shown
-from leyden.errors import ConfigurationError, Interrupted, LeydenError, RankError, RunError, UnsafeCheckpointError
+from leyden.errors import (
+    ConfigurationError,
+    DamagedCheckpointError,
+    Interrupted,
+    LeydenError,
+    RankError,
+    RunError,
+    UnsafeCheckpointError,
+)
 from leyden.experiment import Experiment
 from leyden.launch import surviving
 from leyden.launch.ranks import Options, check_machines, report, start
@@ -68,7 +76,7 @@ def _executed(directory: RunDirectory, experiment: Experiment | None, trusted: S
             complain(f"{error}\nrun directory  {place}")
         return 2 if error.refused else 1
     except LeydenError as error:
-        refused = isinstance(error, (ConfigurationError, RunError, UnsafeCheckpointError))
+        refused = isinstance(error, (ConfigurationError, RunError, DamagedCheckpointError, UnsafeCheckpointError))
         report.write(error)
         full = disk.trouble(error.__cause__, directory.path, place) if isinstance(error.__cause__, OSError) else None
         if first or not refused:  # what cannot be meant is the same on all ranks

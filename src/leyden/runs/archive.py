@@ -23,15 +23,15 @@ def is_checkpoint(path: Path) -> bool:
     return path.is_file() or sharded.is_folder(path)
 
 
-def open_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of a run; of a folder that several ranks have written, no tensors.
+def outline(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of a run, but not its tensors, nor what would tell that one of these is damaged.
 
     Raises:
         UnsafeCheckpointError: If it would execute something, or is made to fill the memory.
         CheckpointError: If it is damaged, or no checkpoint of a run.
     """
     check_size(path)
-    found = read(path, whole=False)
+    found = read(path, whole=False, mapped=True)
     if not _is_ours(found):
         raise CheckpointError(f"{path} cannot be read: it is no checkpoint that a run has written. Take another one.")
     return found

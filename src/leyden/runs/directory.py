@@ -4,7 +4,8 @@
       config.yaml       complete and resolved: the only input of execution
       overrides.yaml    what was typed, and the option chosen of each group
       manifest.json     what the run depended on; code.patch beside it
-      status.json       queued, running, finished, failed or interrupted; attempts; the first real error
+      status.json       queued, running, finished, failed or interrupted; attempts; the first real error;
+                        run_id, which its checkpoints carry, too
       result.json       the final metrics
       metrics.csv ...   what the loggers wrote
       checkpoints/      logs/rank0.log
@@ -27,13 +28,11 @@ from typing import Any
 from leyden import atomic, regular, secrets
 from leyden.config.bounded import read_json
 from leyden.config.frozen import dump, load
-from leyden.errors import CheckpointError, RunError, UnsafeCheckpointError
+from leyden.errors import RunError
 from leyden.paths import relocated
 from leyden.runs import gate
-from leyden.runs.archive import is_checkpoint, open_checkpoint
 from leyden.runs.record import status
 from leyden.runs.record.status import Status
-from leyden.warnings import log
 
 
 def candidates(parent: Path, stem: str) -> Iterator[Path]:
@@ -123,23 +122,6 @@ class RunDirectory:
         atomic.write_json(
             self.path / "result.json", {"metrics": dict(metrics), "optimized_metric": optimized, "value": value}
         )
-
-    def last_checkpoint(self) -> Path | None:
-        """Return the newest checkpoint from which training can go on; damaged ones are passed over.
-
-        Raises:
-            RunError: If one of them is no accident: it would execute something, or fill the memory.
-        """
-        files = [path for path in self.checkpoints.rglob("*.ckpt") if is_checkpoint(path)]
-        for path in sorted(files, key=lambda each: each.stat().st_mtime_ns, reverse=True):
-            try:
-                if "leyden" in open_checkpoint(path):
-                    return path
-            except UnsafeCheckpointError as error:
-                raise RunError(str(error)) from error
-            except CheckpointError as error:
-                log.warning("passing over %s: %s", path, error)
-        return None
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 Nothing but the directory is needed, and `status.json` says all along how it stands:
 
-    config.yaml ─► seed ─► build ─► [last valid checkpoint] ─► fit, test ─► result.json
+    config.yaml ─► seed ─► build ─► [newest whole checkpoint] ─► fit, test ─► result.json
 
 Of several ranks each calls `execute`. Rank 0 alone holds the lock, chooses the checkpoint and writes
 files; each has a log of its own, and says what went wrong on it.
@@ -19,14 +19,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from leyden import atomic, ranks, rng, secrets
+from leyden import ranks, rng, secrets
 from leyden.callback import Callback
 from leyden.config.build import build
 from leyden.config.trust import Trust
 from leyden.errors import ConfigurationError, Interrupted, RankError, StageEnded
 from leyden.experiment import Experiment
+from leyden.origin import Origin
 from leyden.processes import signals
-from leyden.runs import determinism, manifest
+from leyden.runs import checkpoints, determinism, manifest
 from leyden.runs.directory import RunDirectory
 from leyden.runs.fingerprint import Fingerprint, Part
 from leyden.runs.guard import admitted, contained, metrics
@@ -125,9 +126,10 @@ def execute(
             directory.update(
                 status=RunState.RUNNING, attempts=begun["number"], started=now(), pid=os.getpid(),
                 host=socket.gethostname(), resumed_from=checkpoint, error=None, ended=None, reason=None, requeue=None,
-                job=slurm_job(), from_step=None, ranks=strategy.world_size,
+                job=slurm_job(), from_step=None, ranks=strategy.world_size, run_id=begun["origin"]["run"],
             )  # fmt: skip
         log.info("attempt %d%s", begun["number"], f", from {checkpoint}" if checkpoint is not None else "")
+        experiment.trainer.origin = Origin(**begun["origin"])
         with _recorded(directory, experiment.trainer, stopped):
             return _run(directory, experiment, checkpoint and str(directory.path / checkpoint), until, companions)
 
@@ -138,12 +140,15 @@ def _begun(directory: RunDirectory, stack: ExitStack) -> dict[str, Any]:
     status = directory.status()
     if status.problem:
         log.warning("%s: going on as attempt %d", status.problem, status.attempts + 1)
-    finished = status.state is RunState.FINISHED
-    checkpoint = None if finished else directory.last_checkpoint()
+    if status.state is RunState.FINISHED:
+        return {"done": True}
+    choice = checkpoints.choose(directory)
+    number = max(status.attempts, choice.attempt) + 1
     return {
-        "done": finished,
-        "number": status.attempts + 1,
-        "checkpoint": None if checkpoint is None else str(checkpoint.relative_to(directory.path)),
+        "done": False,
+        "origin": choice.origin(directory, number),
+        "number": number,
+        "checkpoint": None if choice.newest is None else str(choice.newest.relative_to(directory.path)),
     }
 
 
@@ -186,7 +191,7 @@ def _run(
     with spared("is not complete"):
         manifest.complete(directory, experiment)
     directory.write_result(metrics, experiment.optimized_metric)
-    atomic.remove(directory.checkpoints / "interrupted.ckpt")
+    checkpoints.remove_interrupted(directory)
     ending.note(directory.path, Outcome.FINISHED, "", experiment.trainer.global_step)
     directory.update(
         status=RunState.FINISHED,

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from leyden.config.overrides import apply_overrides
 from leyden.errors import RunError
 from leyden.experiment import Experiment
-from leyden.runs.archive import check_size, is_checkpoint, open_checkpoint
+from leyden.runs import checkpoints
+from leyden.runs.archive import is_checkpoint, outline
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import enter, prepare
 from leyden.runs.guard import admitted
@@ -53,7 +54,7 @@ def find(
     directory = _run_of(given)
     saved = admitted(directory, trusted, without=("logger", "callbacks"))
     checkpoint = given if is_checkpoint(given) else choose(directory, which)
-    check_size(checkpoint)
+    checkpoints.check_own(directory, checkpoint)
     config = apply_overrides({**saved, "trainer": _on_one_device(saved["trainer"])}, list(overrides))
     config["logger"], config["callbacks"] = {}, {}
     config["trainer"] = {**config["trainer"], "enable_checkpointing": False, "enable_model_summary": False}
@@ -88,15 +89,18 @@ def choose(directory: RunDirectory, which: Which) -> Path:
     """Return the best or the last checkpoint of a run.
 
     The best is what the run's own checkpoint callback calls so, in its latest state.
+
+    Raises:
+        RunError: If there is none, or one of them belongs to another run.
     """
-    last = directory.last_checkpoint()
+    last = checkpoints.choose(directory, resumable=False).newest
     if last is None:
         raise RunError(
             f"{directory.path} holds no checkpoint from which weights could be taken. Train it first: leyden run."
         )
     if which == "last":
         return last
-    states: dict[str, Any] = open_checkpoint(last).get("callbacks", {})
+    states: dict[str, Any] = outline(last).get("callbacks", {})
     best = [state.get("best_model_path") for state in states.values() if isinstance(state, dict)]
     named = [Path(path).name for path in best if isinstance(path, str) and path]
     found = [path for name in named for path in directory.checkpoints.rglob("*") if path.name == name]

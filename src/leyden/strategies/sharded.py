@@ -263,5 +263,6 @@ def _empty(scratch: Path) -> None:
 
 def _complete(rest: dict[str, Any], scratch: Path, target: Path) -> None:
     """Write what is not divided, and give the folder its name."""
-    atomic.write(scratch / sharded.META, lambda file: torch.save(rest, file))
+    content = sharded.seal(rest, scratch)
+    atomic.write(scratch / sharded.META, lambda file: torch.save(content, file))
     atomic.put(scratch, target)

@@ -2,7 +2,7 @@
 
     {"status": "running", "created": ..., "updated": ..., "attempts": 2, "started": ..., "pid": 4711, "host": ...,
      "ranks": 1, "job": null, "resumed_from": "checkpoints/last.ckpt", "from_step": 40, "epoch": 3, "step": 120,
-     "ended": null, "error": null, "reason": null}
+     "ended": null, "error": null, "reason": null, "run_id": "6f1e..."}
 
 A file that is lost or damaged is no end of the run: what attempts.jsonl still tells stands in, and `Status.problem`
 says so.
@@ -10,6 +10,7 @@ says so.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -46,6 +47,7 @@ class Status:
         error: What ended it.
         reason: Why it waits, or was interrupted.
         requeue: Code of the decision on putting it back into the queue; see `leyden.launch.requeue`.
+        run_id: Identity of the run, which its checkpoints carry, too; see `leyden.origin`.
         problem: What is wrong with the file; empty if nothing.
     """
 
@@ -66,6 +68,7 @@ class Status:
     error: str = ""
     reason: str = ""
     requeue: str = ""
+    run_id: str = ""
     problem: str = ""
 
     @classmethod
@@ -89,6 +92,7 @@ class Status:
             error=text(found, "error"),
             reason=text(found, "reason"),
             requeue=text(found, "requeue"),
+            run_id=text(found, "run_id"),
         )
 
     def entries(self, longest: int) -> dict[str, Any]:
@@ -137,7 +141,9 @@ def read(path: Path) -> Status:
 
 def create(path: Path) -> None:
     """Write the status of a run that was made just now."""
-    atomic.write_json(path / FILE, {"status": RunState.QUEUED, "created": now(), "attempts": 0})
+    atomic.write_json(
+        path / FILE, {"status": RunState.QUEUED, "created": now(), "attempts": 0, "run_id": uuid.uuid4().hex}
+    )
 
 
 def update(path: Path, **changes: Any) -> None:
