@@ -41,11 +41,12 @@ def test_runs_started_at_the_same_moment_get_directories_of_their_own(tmp_path):
 
 def test_an_existing_directory_is_never_written_to(tmp_path):
     (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
 
     with pytest.raises(FileExistsError):
         RunDirectory.create(tmp_path / "mine", CONFIG, {})
 
-    assert list((tmp_path / "mine").iterdir()) == []
+    assert [each.name for each in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
 def test_a_new_directory_holds_config_overrides_and_status(tmp_path):

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from leyden.config.frozen import freeze
 from leyden.config.jobs import Context
+from leyden.config.project import shown
 from leyden.errors import RunError
 from leyden.runs import manifest, origin
 from leyden.runs.directory import RunDirectory, candidates, stamp
@@ -30,10 +31,13 @@ def attempts(config: DictConfig, context: Context) -> Iterator[tuple[Path, Froze
 
     Raises:
         ConfigProblems: If the config cannot be resolved.
-        RunError: If nobody was content with a thousand of them.
+        RunError: If each of them is taken.
     """
+    path = None
     for path in islice(_places(config, context), _ATTEMPTS):
         yield path, freeze(config, path)
+    if path is not None and context.job_num is None and config.paths.get("run_dir") is not None:
+        raise RunError(_taken(path))
     raise RunError(f"{_ATTEMPTS} names for a run directory in {config.paths.output_dir} are taken. Clean it up.")
 
 
@@ -58,6 +62,16 @@ def begun(
         code = manifest.begin(directory, sys.argv, config=frozen, surroundings=surroundings)["code"]
     origin.remember_run(directory.path, code)
     return directory
+
+
+def _taken(path: Path) -> str:
+    if (path / "config.yaml").is_file():
+        return (
+            f"paths.run_dir={path} is a run already, made earlier or by another start at the same moment. Expected a "
+            f"name that is free. Go on with it:  leyden run {shown(path)}; or choose another name."
+        )
+    what = "is no run, and not empty" if path.is_dir() else "is no folder"
+    return f"paths.run_dir={path} exists and {what}. Expected a name that is free. Choose another one."
 
 
 def _places(config: DictConfig, context: Context) -> Iterator[Path]:

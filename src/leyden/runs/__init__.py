@@ -2,7 +2,7 @@
 
 One file for each thing that is done with it:
 
-    directory   create one, read and write what is in it
+    directory   create one, read and write what is in it (`creation`: complete, or not there)
     heartbeat   keep its status true while it runs
     determinism how exactly it can be repeated (`variables`: what must be set before it starts)
     manifest    what it depended on: `code` (`source_files`, `snapshot`), `environment`, `data_identity` (`contents`,

@@ -10,9 +10,9 @@
       metrics.csv ...   what the loggers wrote
       checkpoints/      logs/rank0.log
 
-A directory is made by an exclusive ``mkdir``: of two runs started at the same moment each
-gets its own, and nothing is ever overwritten. It may be moved: paths inside the config
-that lie below the directory move along.
+A directory appears complete, by one rename that replaces nothing (`leyden.runs.creation`): of two
+runs started at the same moment each gets its own. It may be moved: paths inside the config that lie
+below the directory move along.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from leyden.config.bounded import read_json
 from leyden.config.frozen import dump, load
 from leyden.errors import RunError
 from leyden.paths import relocated
-from leyden.runs import gate
+from leyden.runs import creation, gate
 from leyden.runs.record import status
 from leyden.runs.record.status import Status
 
@@ -45,7 +45,7 @@ def candidates(parent: Path, stem: str) -> Iterator[Path]:
 
 
 def stamp() -> str:
-    """Return the name of a run started now; microseconds make clashes rare, mkdir makes them harmless."""
+    """Return the name of a run started now; microseconds make clashes rare, `RunDirectory.create` harmless."""
     return datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
 
 
@@ -73,18 +73,20 @@ class RunDirectory:
         """Make the directory *path* and write down what is to be run.
 
         Args:
-            path: Must not exist; its parents may.
+            path: Must not exist, or be empty; its parents may.
             config: Complete and resolved.
             overrides: What was typed, and the group choices.
 
         Raises:
-            FileExistsError: If somebody else has made it in the meantime.
+            FileExistsError: If there is something else, or another process has made it in the meantime.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir()
-        atomic.write_text(path / "overrides.yaml", dump(secrets.masked_values(overrides)))
-        status.create(path)
-        atomic.write_text(path / "config.yaml", dump(config))
+
+        def fill(folder: Path) -> None:
+            atomic.write_text(folder / "overrides.yaml", dump(secrets.masked_values(overrides)))
+            status.create(folder)
+            atomic.write_text(folder / "config.yaml", dump(config))
+
+        creation.create(path, fill)
         return cls(path)
 
     @property
