@@ -1,7 +1,11 @@
 """The batch script says what was asked for, and nothing that a cluster might refuse."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from leyden.config.compose import compose
 from leyden.config.launchers import plugin_of
@@ -30,7 +34,11 @@ GOLDEN = """\
 #SBATCH --time=1440
 
 # setup
+set -e
+trap 'echo "leyden: a line of setup failed with exit code $?, and the run was not started: $BASH_COMMAND" >&2' ERR
 module load cuda
+trap - ERR
+set +e
 
 # command
 export SUBMITIT_EXECUTOR=slurm
@@ -88,3 +96,48 @@ def test_an_option_that_stands_in_no_file_can_be_given_by_its_name():
     found = plugin_of(compose(["hydra/launcher=slurm", "hydra.launcher.timeout_min=30"]).hydra)
 
     assert found.options == Options(timeout_min=30)
+
+
+def executed(folder, options):
+    """Execute the script of a job with a srun that leaves a mark; return what came out, and whether srun was called."""
+    (folder / "srun").write_text("#!/bin/sh\ntouch called\nprintenv FOUND\nexit 3\n")
+    (folder / "srun").chmod(0o755)
+    (script,) = SlurmLauncher(options).scripts([folder / "run"])
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-s"], input=script, cwd=folder, check=False, capture_output=True, text=True, env=environment
+    )
+    return done, (folder / "called").exists()
+
+
+@pytest.mark.parametrize("line", ["false", "module load cuda", "cd /nowhere", 'export A=$(false); test -n "$A"'])
+def test_a_line_of_setup_that_fails_ends_the_job_before_the_run(line, tmp_path):
+    done, called = executed(tmp_path, Options(setup=["export FOUND=1", line, "touch later"], teardown=["touch end"]))
+
+    assert done.returncode != 0
+    assert not called
+    assert not (tmp_path / "later").exists()
+    assert "leyden: a line of setup failed with exit code" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(setup=["false", "export FOUND=it"], setup_may_fail=True),
+        Options(setup=["false || export FOUND=it", "if false; then exit 1; fi"]),
+    ],
+)
+def test_a_line_of_setup_that_may_fail_does_not(options, tmp_path):
+    done, called = executed(tmp_path, options)
+
+    assert called
+    assert done.stdout == "it\n"
+    assert "leyden" not in done.stderr
+
+
+def test_after_setup_the_shell_is_as_it_was_so_that_a_run_that_fails_is_followed_by_teardown(tmp_path):
+    done, called = executed(tmp_path, Options(setup=["true"], teardown=["touch end"]))
+
+    assert called
+    assert (tmp_path / "end").exists()
+    assert "a line of setup failed" not in done.stderr

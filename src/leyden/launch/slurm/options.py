@@ -53,7 +53,8 @@ class Options:
         requeue: Whether it may go back into the queue after pre-emption, time limit or node failure.
         restarts: How often in all; None is no limit.
         stalled_restarts: After how many attempts in a row that got no further it is given up; None is no limit.
-        setup: Lines of shell before the run starts: modules, variables.
+        setup: Lines of shell before the run starts: modules, variables. One that fails ends the job.
+        setup_may_fail: Whether the run starts all the same.
         teardown: Lines of shell after it.
         srun_args: More words for srun; containers are chosen here.
         use_srun: False runs one rank without a job step, where srun cannot be used.
@@ -98,6 +99,7 @@ class Options:
     restarts: Number | None = 10
     stalled_restarts: Number | None = 2
     setup: list[str] | None = None
+    setup_may_fail: bool = False
     teardown: list[str] | None = None
     srun_args: list[str] | None = None
     use_srun: bool = True

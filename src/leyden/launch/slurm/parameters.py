@@ -19,9 +19,10 @@ from leyden.launch.slurm.options import Options
 
 _SAME = (
     "partition account qos nodes cpus_per_task gpus_per_node gpus_per_task cpus_per_gpu gres constraint exclude "
-    "nodelist dependency comment mail_type mail_user wckey setup teardown srun_args use_srun signal_delay_s "
+    "nodelist dependency comment mail_type mail_user wckey teardown srun_args use_srun signal_delay_s "
     "stderr_to_stdout"
 ).split()
+_FAILED = "leyden: a line of setup failed with exit code $?, and the run was not started: $BASH_COMMAND"
 _OWN_DEFAULT = ("time", "wckey")  # submitit has opinions on these; None leaves them to the cluster
 _MEMORY = re.compile(r"^(\d+)([KMGT])B?$", re.IGNORECASE)
 _TIME = re.compile(r"^(?:(?P<days>\d+)-)?(?P<rest>\d+(?::\d+){0,2})$")
@@ -53,6 +54,7 @@ def parameters(options: Options, name: str, count: int) -> dict[str, Any]:
         "exclusive": options.exclusive or None,
         "array_parallelism": options.array_parallelism or count,
         "additional_parameters": _additional(options),
+        "setup": _setup(options),
     }
     return {key: value for key, value in found.items() if value is not None or key in _OWN_DEFAULT}
 
@@ -145,6 +147,17 @@ def _either(options: Options, ours: str, other: str) -> Any:
             f"of them. Leave {other} out."
         )
     return next(iter(values.values()), None)
+
+
+def _setup(options: Options) -> list[str] | None:
+    """Return the lines of setup; the first that fails ends the job, unless they may.
+
+    Without its module or its variables a run fails later for a reason that is hard to find, or computes on less than
+    what was asked for.
+    """
+    if not options.setup or options.setup_may_fail:
+        return options.setup
+    return ["set -e", f"trap 'echo \"{_FAILED}\" >&2' ERR", *options.setup, "trap - ERR", "set +e"]
 
 
 def _additional(options: Options) -> dict[str, Any]:
