@@ -14,9 +14,12 @@ from pathlib import Path
 # threads only wait for each other, and the workers of pytest-xdist would fight over the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A shell that starts tests in the background has them ignore Ctrl-C, and with them what they start and stop that way.
+# A shell that starts tests in the background has them ignore Ctrl-C, nohup has them ignore SIGHUP, and with them what
+# they start and stop that way.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # What this user's launches have recorded is out of the tests' reach, and the other way round.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="leyden-state-")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from leyden.errors import RunError
 from leyden.launch.local.queue import Queue
-from leyden.launch.local.record import FILE, QueueRecord, existing, is_held
+from leyden.launch.local.record import FILE, QueueRecord, deleted, existing, is_held
 from leyden.launch.local.screen import Screen
 from leyden.launch.local.standing import code_of, standing
 
@@ -39,7 +39,8 @@ def find(path: Path) -> Path:
 
 def follow(folder: Path, screen: Screen) -> int:
     """Show a queue that another process runs until it ends; returns its exit code, or 130 after Ctrl-C."""
-    directories = existing(QueueRecord.read(folder).directories)
+    paths = QueueRecord.read(folder).directories
+    directories = existing(paths)
     screen.say(f"follows the queue in {screen.shown(folder)}; Ctrl-C leaves it alone")
     try:
         with screen:
@@ -50,7 +51,7 @@ def follow(folder: Path, screen: Screen) -> int:
         screen.say(f"the queue goes on: leyden queue {screen.shown(folder)}, or stop it: leyden jobs cancel")
         return 130
     rows = [(each, standing(each)) for each in directories]
-    screen.summary(rows)
+    screen.summary(rows, deleted(paths))
     return code_of([each for _, each in rows])
 
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leyden.launch.local import share
-from leyden.launch.local.record import QueueRecord, existing, held
+from leyden.launch.local.record import QueueRecord, deleted, existing, held
 from leyden.launch.local.screen import Screen
 from leyden.launch.local.standing import Standing, cancelled, code_of, put_back, standing
 from leyden.launch.local.worker import Found, Worker, log_of
@@ -42,6 +42,7 @@ class Queue:
         hashes: Of configs that were composed on the command line that started the queue, by directory.
         trusted: What other configs may name.
         again: Run those that have failed once more, too.
+        devices: Names of the GPUs to lend; None for those that this process was shown.
 
     Raises:
         ConfigurationError: If a run asks for what this machine cannot lend.
@@ -54,10 +55,11 @@ class Queue:
         hashes: Mapping[Path, str] | None = None,
         trusted: Sequence[str] = (),
         again: bool = True,
+        devices: Sequence[str] | None = None,
     ) -> None:
         self.record, self.screen, self.trusted, self.hashes = record, screen, tuple(trusted), dict(hashes or {})
         self.directories = existing(record.directories)
-        self.leases = share.Leases(share.visible_devices())
+        self.leases = share.Leases(share.visible_devices() if devices is None else devices)
         needs = [self._need(each) for each in self.directories] if self.leases.devices else []
         self.slots = record.options.slots or share.default_slots(needs, len(self.leases.devices), share.cores())
         over = (RunState.FINISHED,) if again else (RunState.FINISHED, RunState.FAILED)
@@ -88,7 +90,7 @@ class Queue:
                 self.screen.show(self.standings, self.slots)
                 time.sleep(_PAUSE)
         found = self.standings()
-        self.screen.summary(found)
+        self.screen.summary(found, deleted(self.record.directories))
         code = code_of([each for _, each in found])
         if code and self.stopped_by is not None:
             self.screen.say(f"go on with:  leyden queue {self.screen.shown(self.record.folder)}")
@@ -97,7 +99,10 @@ class Queue:
 
     def standings(self) -> list[tuple[RunDirectory, Standing]]:
         """Return how each run stands."""
-        return [(each, standing(each, self._reasons.get(each.path, ""))) for each in self.directories]
+        return [(each, self._standing(each)) for each in self.directories]
+
+    def _standing(self, directory: RunDirectory) -> Standing:
+        return standing(directory, self._reasons.get(directory.path, ""))
 
     def _need(self, directory: RunDirectory) -> share.Need:
         return share.need(directory.config(), len(self.leases.devices), self.record.options.gpus_per_job)
@@ -145,25 +150,36 @@ class Queue:
                 self._watch(each.directory)
                 continue
             self._settle(each, found)
-            self.screen.ended(each.directory, standing(each.directory, self._reasons.get(each.directory.path, "")))
+            self.screen.ended(each.directory, self._standing(each.directory))
             self._write()
 
     def _settle(self, ended: Worker | Found, found: Standing) -> None:
-        """Keep what only the parent of a process knows: which signal killed it, or that it never began."""
-        code = ended.code or 0
+        """Keep what only the parent of a process knows: which signal killed it, or that it never began.
+
+        One that was killed before it began is interrupted, like one that is killed later: the next queue runs it.
+        """
+        code, directory = ended.code or 0, ended.directory
         if code < 0:
-            self._reasons[ended.directory.path] = f"killed by {_name(-code)}"
-        if found.state is RunState.QUEUED and self.stopped_by is None:
-            how = f"exit code {code}" if code >= 0 else _name(-code)
-            log = log_of(ended.directory).relative_to(ended.directory.path)
-            ended.directory.update(
-                status=RunState.FAILED, error=f"its process ended before the run began, by {how}: see {log}"
-            )
+            self._reasons[directory.path] = f"killed by {_name(-code)}"
+        if found.state is not RunState.QUEUED or self.stopped_by is not None:
+            return
+        if code < 0:
+            directory.update(status=RunState.INTERRUPTED, error=f"killed by {_name(-code)} before the run began")
+        else:
+            self._fail(directory, f"its process ended before the run began, by exit code {code}")
+
+    def _fail(self, directory: RunDirectory, error: str) -> None:
+        log = log_of(directory).relative_to(directory.path)
+        directory.update(status=RunState.FAILED, error=f"{error}: see {log}")
 
     def _fill(self) -> None:
         """Start what there is room for, in order: a run that needs many GPUs is not overtaken for ever."""
         while self.waiting and len(self.running) < self.slots:
             directory = self.waiting[0]
+            if deleted([directory.path]):
+                self.waiting.popleft()
+                self.screen.say(f"passed over  {self.screen.shown(directory.path)}: it was deleted")
+                continue
             found = standing(directory)
             if found.state is RunState.RUNNING:
                 self.waiting.popleft()
@@ -185,7 +201,13 @@ class Queue:
         variables = share.variables(wants, devices, len(self.leases.devices), part, os.environ)
         if directory.path in self.hashes:
             variables[COMPOSED] = self.hashes[directory.path]
-        self.running.append(Worker(directory, variables, self.trusted, devices))
+        try:
+            self.running.append(Worker(directory, variables, self.trusted, devices))
+        except OSError as error:
+            self.leases.give_back(devices)
+            self._fail(directory, f"its process could not be started: {error.filename} {error.strerror}")
+            self.screen.ended(directory, self._standing(directory))
+            return True
         self.screen.started(directory, devices)
         self._write()
         return True

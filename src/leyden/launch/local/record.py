@@ -123,4 +123,9 @@ def held(folder: Path) -> Iterator[None]:
 
 def existing(paths: Sequence[Path]) -> list[RunDirectory]:
     """Return those of *paths* in which there still is a run."""
-    return [RunDirectory(path) for path in paths if (path / "config.yaml").is_file()]
+    return [RunDirectory(path) for path in paths if not deleted([path])]
+
+
+def deleted(paths: Sequence[Path]) -> list[Path]:
+    """Return those of *paths* in which there is no run any more."""
+    return [path for path in paths if not (path / "config.yaml").is_file()]

@@ -119,8 +119,9 @@ class Screen:
         with suppress(OSError):
             self._drawing.update(table, refresh=True)
 
-    def summary(self, rows: Rows) -> None:
-        """Print how all runs stand."""
+    def summary(self, rows: Rows, deleted: Sequence[Path] = ()) -> None:
+        """Print how all runs stand, and in the last line how many stand how, and which are not there any more."""
+        rows = [row for row in rows if row[0].path not in deleted]
         if self.live:
             from rich.console import Console
 
@@ -130,7 +131,8 @@ class Screen:
             for directory, each in rows:
                 cells = (each.state, each.metric or each.reason, _span(each.spent), shown(directory.path))
                 self.say("\t".join(cells))
-        self.say(counted(rows))
+        gone = f"{len(deleted)} deleted: {', '.join(map(shown, deleted))}" if deleted else ""
+        self.say("; ".join(filter(None, [counted(rows) if rows or not gone else "", gone])))
 
 
 def counted(rows: Rows) -> str:
