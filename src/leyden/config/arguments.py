@@ -56,6 +56,11 @@ def bound(found: Any, node: Mapping[Any, Any]) -> list[Argument]:
     return [*_positional(found, list(given)), *keywords]
 
 
+def too_many(found: Any, given: list[Argument]) -> bool:
+    """Whether more positional arguments are given than *found* takes, where that can be told."""
+    return bool(_parameters(found)) and any(not argument.name for argument in given)
+
+
 def missing(found: Any, names: frozenset[str], given: list[Argument]) -> list[str]:
     """Return those of the parameters *names* of *found* that are not given by name."""
     named = {argument.name for argument in given if not argument.where.startswith("_args_")}

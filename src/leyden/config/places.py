@@ -3,7 +3,8 @@
     FOLDER   written to: the directory
     NAME     part of a path: no way out of its folder
     DATA     read, or downloaded to: the directory, or the project
-    SERVER   where results are sent to: a place in the directory or the project, the user's own server, a trusted one
+    SERVER   where results are sent to: a place in the directory, a database of all runs on the way to it, the user's
+             own server, a trusted one
     TEAM     whose W&B page they are sent to: that of the user's environment, or a trusted one
     NOTHING  not for a config from a directory
 
@@ -14,6 +15,7 @@ a few names that mean a folder or a server everywhere.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from leyden.config.arguments import BUILT, Argument, missing, settled
+from leyden.config.arguments import BUILT, Argument, missing, settled, too_many
 from leyden.config.problems import Problem
 from leyden.config.trust import Trust
 
@@ -51,7 +53,7 @@ GUARDED: Mapping[str, Mapping[str, Place]] = {
         "save_dir": Place.FOLDER, "name": Place.NAME, "version": Place.NAME, "sub_dir": Place.NAME,
     },
     "leyden.loggers.mlflow.MLFlowLogger": {
-        "tracking_uri": Place.SERVER, "save_dir": Place.DATA, "artifact_location": Place.FOLDER,
+        "tracking_uri": Place.SERVER, "save_dir": Place.SERVER, "artifact_location": Place.FOLDER,
         "checkpoint_path_prefix": Place.NAME,
     },
     "leyden.loggers.tensorboard.TensorBoardLogger": {"filename_suffix": Place.NAME},
@@ -83,6 +85,7 @@ _CALLED_BY_US = "leyden.trainer.Trainer"  # by the experiment, which gives it ca
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _STRANGE = re.compile(r"[\x00-\x20\x7f\\]")
 _WIDE = re.compile(r"\{[^}]*\d{4}")  # a format that writes thousands of characters
+_DATABASE = re.compile(r"\.(?:db|sqlite3?)$|^mlruns$")
 _HOSTED = ("databricks", "databricks-uc", "uc")  # MLflow's names of servers that need no address
 _ADDRESS = "https://wandb.ai/"
 
@@ -124,19 +127,29 @@ def misplaced(
         trust: What is trusted.
     """
     guarded, further = _guarded(found), _further(found)
+    if too_many(found, given):
+        yield Problem(f"{path}._args_" if path else "_args_", f"has more arguments than {_shown(found)} takes")
     for argument in given:
         where = f"{path}.{argument.where}" if path else argument.where
         place = guarded.get(argument.name)
         if further is not None and argument.name not in further:
-            yield Problem(where, f"is no argument that a config from a directory may give to {found.__name__}")
+            yield Problem(where, f"is no argument that a config from a directory may give to {_shown(found)}")
         elif place is not None:
             yield from _judged(place, argument.value, where, base, trust)
         elif argument.name in _FOLDERS or argument.name == "tracking_uri":
             where_to = Place.SERVER if argument.name == "tracking_uri" else Place.FOLDER
             yield from _judged(where_to, argument.value, where, base, trust)
-    if node.get("_partial_") and guarded and f"{found.__module__}.{found.__qualname__}" != _CALLED_BY_US:
+    if node.get("_partial_") and guarded and _home(found) != _CALLED_BY_US:
         for name in missing(found, frozenset(guarded), given):
-            yield Problem(path, f"leaves {name} of {found.__name__} to what calls it. Give {name}, by name")
+            yield Problem(path, f"leaves {name} of {_shown(found)} to what calls it. Give {name}, by name")
+
+
+def _home(found: Any) -> str:
+    return f"{getattr(found, '__module__', None)}.{getattr(found, '__qualname__', None)}"
+
+
+def _shown(found: Any) -> str:
+    return getattr(found, "__name__", type(found).__name__)
 
 
 def base_of(config: Mapping[str, Any]) -> Path:
@@ -148,21 +161,22 @@ def base_of(config: Mapping[str, Any]) -> Path:
 
 def _guarded(found: Any) -> dict[str, Place]:
     """Return what arguments of *found* decide on: those of a class, and of all it is derived from."""
-    names = [f"{each.__module__}.{each.__qualname__}" for each in getattr(found, "__mro__", ())]
+    names = [_home(each) for each in getattr(found, "__mro__", ())]
     return {name: place for each in reversed(names) for name, place in GUARDED.get(each, {}).items()}
 
 
 def _further(found: Any) -> frozenset[str] | None:
     """Return the names of all arguments that *found* may be given; None if it has no ``**kwargs`` to watch."""
-    import inspect
-
     for each in getattr(found, "__mro__", ()):
-        allowed = FURTHER.get(f"{each.__module__}.{each.__qualname__}")
+        allowed = FURTHER.get(_home(each))
         if allowed is not None:
-            kinds = inspect.Parameter
             own = inspect.signature(each).parameters.values()
             mine = inspect.signature(found).parameters.values()
-            named = {one.name for one in (*own, *mine) if one.kind not in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL)}
+            named = {
+                one.name
+                for one in (*own, *mine)
+                if one.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+            }
             return frozenset(named | allowed)
     return None
 
@@ -283,7 +297,16 @@ def _may_be_sent(address: str, base: Path, trust: Trust) -> bool:
         return False
     written = found.path[1:] if found.scheme == "sqlite" and found.path.startswith("/") else found.path
     readings = {written, unquote(written)}
-    return all(not _SCHEME.match(each) and _may_be_read(each, base, trust) for each in readings)
+    return all(not _SCHEME.match(each) and _may_be_kept(each, base, trust) for each in readings)
+
+
+def _may_be_kept(path: str, base: Path, trust: Trust) -> bool:
+    """Whether records may be kept at *path*: in the run, or in a database beside it, above it or in the project."""
+    if _may_be_written(path, base, trust):
+        return True
+    real = _real(path, base)
+    above = [trust.home, *trust.directory.parents] if trust.home is not None else []
+    return _DATABASE.search(real.name) is not None and real.parent in above and _may_be_read(path, base, trust)
 
 
 def _real(path: str, base: Path) -> Path:

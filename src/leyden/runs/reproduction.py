@@ -11,6 +11,7 @@ worktree, that of then.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +42,14 @@ TOLERANCE = 1e-4
 RESTORED = (*variables("portable"), "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 ACCUMULATE = "trainer.accumulate_grad_batches"
 _DECIDE = ("trainer.devices", "trainer.num_nodes", "trainer.strategy")  # on the number of ranks
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_MOST_RANKS = 1024
+_MOST_THREADS = 4096
+_COUNT, _HASH_SEED, _WORD = re.compile(r"[1-9]\d{0,3}"), re.compile(r"random|\d{1,9}"), re.compile(r"[\w:,=.-]{1,64}")
+_VALUE = {
+    name: _HASH_SEED if name == "PYTHONHASHSEED" else _COUNT if name.endswith("_THREADS") else _WORD
+    for name in RESTORED
+}
 _PATIENCE = 600.0  # seconds for git to check a commit out
 _BEFORE = ("code", "environment", "seeds")  # what a manifest knows before anything has run
 _AFTER = (*_BEFORE, "determinism", "world", "loaders", "data")
@@ -94,7 +103,7 @@ def copied(original: RunDirectory, place: Path | None = None, overrides: Sequenc
         config = relocated(original.config(), str(original.path), str(path))
         config["paths"] = {**config.get("paths", {}), "run_dir": str(path)}
         if config.get("threads") is None:
-            config["threads"] = manifest.read(original).get("environment", {}).get("threads", {}).get("intra")
+            config["threads"] = _threads(manifest.read(original))
         config = apply_overrides(config, list(overrides))
         typed = {**load(original.path / "overrides.yaml"), "reproduces": str(original.path)}
         try:
@@ -111,8 +120,10 @@ def copied(original: RunDirectory, place: Path | None = None, overrides: Sequenc
 def ranks_of(directory: RunDirectory) -> tuple[int, ...]:
     """Return the number of ranks of each attempt, the same ones in a row once."""
     record = manifest.read(directory)
-    size = (record.get("world") or {}).get("size") or 1
-    found = [each.get("ranks") or size for each in record.get("attempts") or []] or [size]
+    size = _number(_part(record, "world").get("size")) or 1
+    attempts = record.get("attempts")
+    parts = [each for each in attempts if isinstance(each, dict)] if isinstance(attempts, list) else []
+    found = [_number(each.get("ranks")) or size for each in parts] or [size]
     return tuple(number for number, _ in groupby(found))
 
 
@@ -121,13 +132,21 @@ def ranks_to_start(original: RunDirectory, asked: int | None, overrides: Sequenc
 
     Args:
         original: That is repeated, with as many ranks as it had in the end.
-        asked: Somebody wants another number.
+        asked: Another number, if one was asked for.
         overrides: May decide on it, too.
+
+    Raises:
+        RunError: If the manifest names more than a machine should start without being asked.
     """
     if asked is not None:
         return asked
     decided = any(line.lstrip("+~").startswith(_DECIDE) for line in overrides)
     number = ranks_of(original)[-1]
+    if not decided and number > _MOST_RANKS:
+        raise RunError(
+            f"{original.path / manifest.FILE} says that {number} ranks executed the run. Expected at most "
+            f"{_MOST_RANKS}, unless they are asked for: --ranks {number}."
+        )
     return None if decided or number == 1 else number
 
 
@@ -207,11 +226,11 @@ def judge(original: RunDirectory, copy: RunDirectory, tolerance: float, until: i
 
 def _as_executed(now: Mapping[str, Any], then: Mapping[str, Any], copy: RunDirectory) -> dict[str, Any]:
     """Return the manifest *now* with what the copy's own process will be given: variables, and threads."""
-    here, there = now.get("environment", {}), then.get("environment", {})
-    variables = {name: value for name, value in here.get("variables", {}).items() if name not in RESTORED}
-    variables |= {name: value for name, value in there.get("variables", {}).items() if name in RESTORED}
-    threads = {**there.get("threads", {}), "intra": copy.config().get("threads")}
-    seeds = {**now.get("seeds", {}), "PYTHONHASHSEED": variables.get("PYTHONHASHSEED")}
+    here, there = _part(now, "environment"), _part(then, "environment")
+    variables = {name: value for name, value in _part(here, "variables").items() if name not in RESTORED}
+    variables |= _restored(then)
+    threads = {**_part(there, "threads"), "intra": copy.config().get("threads")}
+    seeds = {**_part(now, "seeds"), "PYTHONHASHSEED": variables.get("PYTHONHASHSEED")}
     return {**now, "environment": {**here, "variables": variables, "threads": threads}, "seeds": seeds}
 
 
@@ -223,13 +242,35 @@ def _edited(original: RunDirectory) -> list[Difference]:
 
 def _environment(recorded: Mapping[str, Any], root: Path | None) -> dict[str, str]:
     """Return the variables of now, with those of then where they decide on bits."""
-    then = recorded.get("environment", {}).get("variables", {})
-    found = {name: value for name, value in os.environ.items() if name not in RESTORED}
-    found |= {name: str(then[name]) for name in RESTORED if then.get(name) is not None}
+    found = {name: value for name, value in os.environ.items() if name not in RESTORED} | _restored(recorded)
     if root is not None:
         paths = [str(root), str(root / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
         found |= {CODE_ROOT: str(root), "PYTHONPATH": os.pathsep.join(paths)}
     return found
+
+
+def _part(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return a part of a manifest; an empty one where it holds something else, since anybody may have written it."""
+    found = record.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _number(value: Any) -> int | None:
+    """Return *value* if it can be a number of ranks or threads."""
+    return value if type(value) is int and value > 0 else None
+
+
+def _threads(record: Mapping[str, Any]) -> int | None:
+    """Return how many threads the run had; None where that is not known, or no machine has as many."""
+    found = _number(_part(_part(record, "environment"), "threads").get("intra"))
+    return found if found is not None and found <= _MOST_THREADS else None
+
+
+def _restored(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables of then that decide on bits, as far as they have values that such variables may have."""
+    then = _part(_part(record, "environment"), "variables")
+    values = {name: str(then[name]) for name in RESTORED if isinstance(then.get(name), str | int)}
+    return {name: value for name, value in values.items() if _VALUE[name].fullmatch(value)}
 
 
 def _check_own(recorded: Mapping[str, Any], original: RunDirectory, trusted: Sequence[str]) -> None:
@@ -260,9 +301,9 @@ def _code(recorded: Mapping[str, Any], original: RunDirectory, code: Code) -> It
     if code == "current":
         yield None
         return
-    state = recorded.get("code", {})
+    state = _part(recorded, "code")
     root, commit = state.get("root"), state.get("commit")
-    if not root or not commit:
+    if not (isinstance(root, str) and isinstance(commit, str) and root and _COMMIT.fullmatch(commit)):
         raise RunError(
             f"--code original, but the manifest of {original.path} names no commit: the run was not started from a git "
             "repository. Use --code current."
