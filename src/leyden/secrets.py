@@ -1,152 +1,277 @@
 """What looks like a secret, and what is written in its place.
 
-Three things give one away: the name it stands under (``api_key``), its own form (the prefix
-of a token, a password inside a URL), and being the value of an environment variable with such
-a name. Nothing that is written to a run directory may hold one: a config refers to the variable
+Three things give one away: the name it stands under (``api_key``), its own form or its surroundings (the prefix
+of a token, a password inside a URL, a header: `leyden.secret_forms`), and being the value of an environment
+variable with such a name. Nothing that is written to a run directory may hold one: a config refers to the variable
 (``${oc.env:WANDB_API_KEY}``), everything else says `MASK`.
 
 Words that name a secret only sometimes, ``token`` above all, need a value that looks like one:
 ``pad_token: "[PAD]"`` and ``max_tokens: 512`` are no secrets.
+
+One verdict: `is_secret` on a name and a value decides in trees, messages and programs alike.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from string import ascii_letters, digits
 from typing import Any
+from urllib.parse import quote
+
+from leyden.secret_forms import (
+    ASSIGNED,
+    BASIC,
+    CALLED,
+    CALLS,
+    CERTAIN,
+    CONTEXTS,
+    DEFAULT,
+    FLAG,
+    FORMS,
+    IN_QUERY,
+    LITERAL,
+    MORE,
+    NAME_STEMS,
+    PEM,
+    PLACEHOLDER,
+    POSSIBLE,
+    SURE_VARIABLE,
+    VARIABLE,
+)
 
 MASK = "<secret>"
 
-_WORDS = "password passwd passphrase credential credentials secret".split()
-_PAIRS = (
-    *((first, "key") for first in "api access secret private signing encryption".split()),
-    *((first, "token") for first in "auth access api bearer refresh session".split()),
-)
-_CERTAIN = f"(?:{'|'.join([*_WORDS, *(f'{first}[_-]?{last}' for first, last in _PAIRS)])})"
-_CERTAIN_NAME = re.compile(rf"(?:^|_){_CERTAIN}$")
-_POSSIBLE_NAME = re.compile(r"(?:^|_)(?:token|auth|pwd|pass|authorization)$")
-_VARIABLE = re.compile(
-    r"(?:^|_)(?:KEY|APIKEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PWD|PASS|CREDENTIALS?|AUTH)(?:_|$)"
-)
-_FORMS = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{20,}"
-    r"|glpat-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,}|AKIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"
-    r"|wandb_v1_[A-Za-z0-9_-]{20,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
-)
-_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^'\"]{0,10000}?-----END [A-Z ]*PRIVATE KEY-----|[^\n'\"]*)")
-_FORM_STEMS = "hf_ sk- ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox AKIA AIza wandb_v1_ eyJ".split()
-_NAME_STEMS = (
-    "passw",
-    "passphrase",
-    "credential",
-    "secret",
-    *(f"{a}{dash}{b}" for a, b in _PAIRS for dash in ("", "_", "-")),
-)
-_IN_URL = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
-_ASSIGNED = re.compile(rf"(?i)(?<![A-Za-z0-9])((?:[\w.-]*_)?{_CERTAIN}['\"]?\s*[=:]\s*)(['\"]?)([^\s'\",&}}\])]+)\2")
-_LITERAL = re.compile(rf"(?i)((?:\b|_){_CERTAIN}['\"]?(?:\s*:\s*\w+)?\s*[=:]\s*)(['\"])([^'\"\n]{{8,}})\2")
-
 _PATHS = ("/", "~", "./", "../")
+_BEFORE = 64  # letters of a name that are looked at
+_NAME_LETTERS = f"{ascii_letters}{digits}_.-[]"
+_BOUNDED = 12  # letters; a shorter value is looked for as a whole word
+_REFERENCE = re.compile(r"\$\{[^${}]*\}")
 
 _SEEN: set[str] = set()
 
 
+@lru_cache(maxsize=4096)
 def certain(name: str) -> bool:
     """Tell whether *name*, of a key or argument, stands for a secret whatever its value."""
-    return _CERTAIN_NAME.search(_snake(name)) is not None
+    return CERTAIN.search(_snake(name)) is not None
 
 
 @lru_cache(maxsize=4096)
 def names_variable(name: str) -> bool:
     """Tell whether an environment variable called *name* holds a secret."""
-    return _VARIABLE.search(name.upper()) is not None
+    return VARIABLE.search(name.upper()) is not None
 
 
 def is_secret(name: str, value: Any) -> bool:
     """Tell whether *value*, found under the key *name*, looks like a secret.
 
-    Numbers count under a name that is certain from four digits on; paths, empty texts and
-    the words for nothing never do.
+    Numbers count under a name that is certain from four digits on; paths, empty texts,
+    the words for nothing and what refers to something else never do.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return certain(name) and abs(value) > 999
-    if not isinstance(value, str) or not value or value.lower() in ("none", "null", "true", "false", MASK, "???"):
-        return False
-    if holds_secret(value):
-        return True
-    if value.startswith(_PATHS):
-        return False
-    return certain(name) or (_POSSIBLE_NAME.search(_snake(name)) is not None and _random(value))
+    return isinstance(value, str) and bool(value) and (_named(name, value) or holds_secret(value))
 
 
 def holds_secret(text: str) -> bool:
     """Tell whether *text* gives a secret away by itself, wherever it stands."""
-    forms = (_FORMS, _PEM, _IN_URL)
-    return any(form.search(text) for form in forms) or variable_of(text) is not None
+    if _plainly_masked(text) != text:
+        return True
+    if any(_named_in(text, (IN_QUERY,))):
+        return True
+    return any(_drawn(text[start:end]) or text[start - 1] in "='\"" for start, end in _named_in(text, (ASSIGNED,)))
 
 
 def variable_of(text: str) -> str | None:
     """Return the environment variable whose secret value *text* holds; None if it holds none."""
-    return next((name for name, value in _variables() if value in text), None)
+    return next((name for name, value in _variables() if _without(value, text) != text), None)
 
 
 def remember(value: Any) -> None:
     """Mask *value* from now on in whatever this process writes: it was looked up as a secret."""
-    if isinstance(value, str) and len(value) >= 6:
+    if isinstance(value, str) and len(value) >= 6 and PLACEHOLDER.fullmatch(value) is None:
         _SEEN.add(value)
 
 
 def masked(text: str) -> str:
-    """Return *text*, of a message or a command line, with every secret replaced."""
-    return _in_lines(_ASSIGNED, _replaced, _plainly_masked(text), _NAME_STEMS)
+    """Return *text*, of a message, a command line or a file of settings, with every secret replaced."""
+    return _masked(text, (ASSIGNED, IN_QUERY, FLAG))
 
 
 def masked_code(text: str) -> str:
     """Return *text*, of a program, with every secret replaced; only literals are, no expressions."""
-    return _in_lines(_LITERAL, _replaced, _plainly_masked(text), _NAME_STEMS)
+    return _masked(text, (LITERAL, IN_QUERY, CALLED, DEFAULT))
+
+
+def masked_words(words: Sequence[str]) -> list[str]:
+    """Return the *words* of a command line with every secret replaced, also behind ``--password`` and ``-p``."""
+    before = ["", *words]
+    return [MASK if _behind(flag, word) else masked(word) for flag, word in zip(before, words, strict=False)]
 
 
 def masked_values(value: Any, name: str = "") -> Any:
-    """Return a tree of dicts and lists with every secret in it replaced."""
+    """Return a tree of dicts and lists with every secret in it replaced, in keys as well."""
     if isinstance(value, Mapping):
-        return {key: masked_values(item, str(key)) for key, item in value.items()}
+        return {
+            masked(key) if isinstance(key, str) else key: masked_values(item, str(key)) for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [masked_values(item, name) for item in value]
-    if "${" not in str(value) and is_secret(name, value):
-        return MASK
-    return masked(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return MASK if _named(name, value) else masked(value)
+    return MASK if is_secret(name, value) else value
+
+
+def _named(name: str, value: str) -> bool:
+    """Tell whether *name* makes a secret of a text that does not look like one by itself."""
+    if PLACEHOLDER.fullmatch(value) is not None or value.startswith(_PATHS) or "${" in value:
+        return False
+    if value.isdecimal() and int(value[:9]) <= 999:
+        return False
+    return certain(name) or (POSSIBLE.search(_snake(name)) is not None and _random(value))
+
+
+def _behind(flag: str, word: str) -> bool:
+    """Tell whether *word* is the secret that the option before it announces."""
+    if not flag.startswith("-") or "=" in flag or word.startswith("-"):
+        return False
+    return (_drawn(word) and len(word) >= 6) if flag == "-p" else _named(flag.lstrip("-"), word)
+
+
+def _masked(text: str, assignments: Sequence[re.Pattern[str]]) -> str:
+    clean = _plainly_masked(text)
+    return _covered_at(clean, _named_in(clean, assignments))
+
+
+def _named_in(text: str, patterns: Sequence[re.Pattern[str]]) -> Iterator[tuple[int, int]]:
+    """Yield where in *text* values stand that their names make secrets, one after the other."""
+    done = 0
+    for at in _sites(_lowered(text), NAME_STEMS):
+        for pattern in patterns if at >= done else ():
+            found = pattern.match(text, at)
+            if found is not None and _counts(found, text):
+                bare = found.groupdict().get("bare") is not None
+                start, done = found.span("bare" if bare else "quoted")
+                done = MORE.match(text, done).end() if bare else done  # type: ignore[union-attr]
+                yield start, done
+                break
+
+
+def _counts(found: re.Match[str], text: str) -> bool:
+    """Tell whether what stands behind a word is a secret, by the name that ends in this word and what is before it."""
+    before = text[max(0, found.start() - _BEFORE) : found.start()]
+    outside = before.rstrip(_NAME_LETTERS)
+    groups = found.groupdict()
+    name, value = before[len(outside) :] + found["word"], groups.get("bare") or groups.get("quoted") or ""
+    if found.re is IN_QUERY:
+        certainly = certain(name) or POSSIBLE.search(_snake(name)) is not None
+        return outside[-1:] in ("?", "&", ";") and certainly and PLACEHOLDER.fullmatch(found["bare"]) is None
+    if found.re is CALLED and CALLS.search(outside) is None:
+        return False
+    if found.re in (FLAG, DEFAULT) and not name.startswith("-"):
+        return False
+    if found.re is FLAG and not (_drawn(value) or len(value) >= 8):
+        return False  # --password is an option, a text says
+    return bool(value) and _named(name, value)
+
+
+def _covered_at(text: str, places: Iterable[tuple[int, int]]) -> str:
+    parts: list[str] = []
+    done = 0
+    for start, end in places:
+        parts += [text[done:start], MASK]
+        done = end
+    return "".join([*parts, text[done:]]) if parts else text
 
 
 def _plainly_masked(text: str) -> str:
     for value in sorted({*_SEEN, *(value for _, value in _variables())}, key=len, reverse=True):
-        text = text.replace(value, MASK)
+        text = _without(value, text)
     if "PRIVATE KEY-----" in text:
-        text = _PEM.sub(_each_line, text)
-    return _IN_URL.sub(MASK, _in_lines(_FORMS, MASK, text, _FORM_STEMS))
+        text = PEM.sub(_each_line, text)
+    lowered = _lowered(text)
+    if not any(map(lowered.__contains__, _STEMS)):  # most texts are short and harmless
+        return text
+    clean = _covered_at(text, _tokens_in(text, lowered))
+    for stems, change in _CHANGES:
+        lowered = lowered if clean is text else _lowered(clean)
+        text = clean
+        if any(map(lowered.__contains__, stems)):
+            clean = _in_lines(clean, lowered, stems, change)
+    return clean
 
 
-def _in_lines(
-    pattern: re.Pattern[str], by: str | Callable[[re.Match[str]], str], text: str, stems: Iterable[str]
-) -> str:
-    """Substitute in the lines of *text* where one of *stems* occurs: a patch is long, and they are found fast."""
-    searched, starts = text.lower(), set()
-    if len(searched) != len(text):  # some letters become two, and places in the one are not those in the other
-        return pattern.sub(by, text)
-    for stem in map(str.lower, stems):
-        at = searched.find(stem)
-        while at >= 0:
-            starts.add(searched.rfind("\n", 0, at) + 1)
-            at = searched.find(stem, (searched.find("\n", at) + 1) or len(searched))
-    for start in sorted(starts, reverse=True):
+def _tokens_in(text: str, lowered: str) -> Iterator[tuple[int, int]]:
+    """Yield where tokens stand that their own form tells."""
+    done = 0
+    there = [(stem, form) for stem, form in FORMS.items() if stem in lowered]
+    found = [each.span() for stem, form in there for at in _found(lowered, stem) if (each := form.match(text, at))]
+    for start, end in sorted(found):
+        if start >= done:
+            yield start, end
+            done = end
+
+
+def _pair_covered(found: re.Match[str]) -> str:
+    return _covered(found) if _is_pair(found["secret"]) else found.group(0)
+
+
+def _covered(found: re.Match[str]) -> str:
+    secret, whole = found["secret"], found.group(0)
+    if MASK in secret or "${" in secret:
+        return whole
+    start, end = found.start("secret") - found.start(), found.end("secret") - found.start()
+    return f"{whole[:start]}{MASK}{whole[end:]}"
+
+
+def _is_pair(encoded: str) -> bool:
+    """Tell whether *encoded* is a name and a password in base64."""
+    try:
+        return b":" in base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=None)
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _in_lines(text: str, lowered: str, stems: Sequence[str], change: Callable[[str], str]) -> str:
+    """Change the lines of *text* where one of *stems* occurs: a patch is long, and they are found fast."""
+    parts: list[str] = []
+    done = 0
+    for start in sorted({text.rfind("\n", 0, at) + 1 for at in _sites(lowered, stems)}):
         end = text.find("\n", start)
         end = len(text) if end < 0 else end
         line = text[start:end]
-        changed = pattern.sub(by, line)
+        changed = change(line)
         if changed != line:
-            text = text[:start] + changed + text[end:]
-    return text
+            parts += [text[done:start], changed]
+            done = end
+    return "".join([*parts, text[done:]]) if parts else text
+
+
+def _sites(lowered: str, stems: Sequence[str]) -> list[int]:
+    """Return where one of *stems* stands, in their order."""
+    there = filter(lowered.__contains__, stems)
+    return sorted({at for stem in there for at in _found(lowered, stem)})
+
+
+def _found(text: str, stem: str) -> Iterator[int]:
+    at = text.find(stem)
+    while at >= 0:
+        yield at
+        at = text.find(stem, at + len(stem))
+
+
+def _lowered(text: str) -> str:
+    """Return *text* in small letters, each at the place it was at."""
+    lowered = text.lower()
+    if len(lowered) == len(text):  # some letters become two
+        return lowered
+    return re.sub("[^\0-\x7f]", "?", text).lower()
 
 
 def _each_line(found: re.Match[str]) -> str:
@@ -155,18 +280,42 @@ def _each_line(found: re.Match[str]) -> str:
     return "\n".join([MASK if first else first, *(f"{line[:1] if line[:1] in '+- ' else ''}{MASK}" for line in others)])
 
 
-def _replaced(found: re.Match[str]) -> str:
-    before, quote, value = found.groups()
-    kept = value.startswith(("${", MASK)) or value.lower() in ("none", "null", "true", "false", "str", "")
-    return found.group(0) if kept else f"{before}{quote}{MASK}{quote}"
+def _without(value: str, text: str) -> str:
+    """Return *text* with *value* replaced, as it is and as URLs and JSON write it."""
+    for form in _forms_of(value):
+        if form in text:
+            text = _word(form).sub(MASK, text) if len(form) < _BOUNDED else text.replace(form, MASK)
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _forms_of(value: str) -> tuple[str, ...]:
+    plain = (value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], repr(value)[1:-1])
+    return tuple(dict.fromkeys((*plain, base64.b64encode(value.encode(errors="replace")).decode())))
+
+
+@lru_cache(maxsize=1024)
+def _word(value: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])")
 
 
 def _variables() -> Iterator[tuple[str, str]]:
     """Yield the environment variables that hold secrets, with their values."""
     for name in filter(names_variable, os.environ):
         value = os.environ.get(name, "")
-        if _random(value, 8):
+        if _random(value, 8) or (SURE_VARIABLE.search(name.upper()) is not None and _password(value)):
             yield name, value
+
+
+def _password(value: str) -> bool:
+    """Tell whether *value* of a variable that holds a secret is no ordinary word, which would be found everywhere."""
+    usable = PLACEHOLDER.fullmatch(value) is None and not value.startswith(_PATHS) and "\n" not in value
+    return usable and ((len(value) >= 6 and _drawn(value) and not value.isdecimal()) or len(value) >= _BOUNDED)
+
+
+def _drawn(value: str) -> bool:
+    """Tell whether *value* is more than a word of letters."""
+    return len(value) >= 4 and not value.isalpha()
 
 
 def _random(value: str, length: int = 12) -> bool:
@@ -181,4 +330,11 @@ def _random(value: str, length: int = 12) -> bool:
 
 
 def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
+
+
+_CHANGES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
+    (("basic",), partial(BASIC.sub, _pair_covered)),
+    *((stems, partial(pattern.sub, _covered)) for stems, pattern in CONTEXTS),
+)
+_STEMS = (*FORMS, *dict.fromkeys(stem for stems, _ in _CHANGES for stem in stems))
