@@ -14,7 +14,10 @@ from __future__ import annotations
 
 import io
 import os
+import pickletools
+import zipfile
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -103,7 +106,13 @@ def _leave_out(value: Any, where: str) -> Any:
 def _seal(value: Any, where: str) -> Any:
     _leave_out(value, where)
     try:
-        return Sealed(value)
+        sealed = Sealed(value)
+        if _shows_secret(sealed.content.numpy().tobytes()):
+            warn_once(
+                f"{where} holds what looks like a secret: it is in no checkpoint. Give it again where it is needed."
+            )
+            return _LEFT_OUT
+        return sealed
     except Exception as error:  # an object can fail to be pickled in its own way
         warn_once(f"{where} is a {type(value).__name__}, which cannot be pickled: it is in no checkpoint ({error}).")
         return _LEFT_OUT
@@ -136,13 +145,25 @@ def _converted(value: Any, where: str, otherwise: Callable[[Any, str], Any]) -> 
 
 
 def _keeps_secret(key: Any, value: Any, where: str) -> bool:
-    if not secrets.is_secret(str(key), value):
+    listed = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    if not any(secrets.is_secret(str(key), each) for each in listed) and not secrets.holds_secret(str(key)):
         return False
     warn_once(
         f"{where}.{key} looks like a secret: loggers and checkpoints do not get it. Give it again where it is needed, "
         f"as in load_from_checkpoint(path, {key}=...), or leave it out yourself: save_hyperparameters(ignore=[...])."
     )
     return True
+
+
+def _shows_secret(content: bytes) -> bool:
+    """Tell whether a secret stands in *content*, which `torch.save` has written.
+
+    Texts are looked at as they follow one another in the pickle, the name of an attribute before its value.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        texts = ["", *(text for _, text, _ in pickletools.genops(archive.read(pickled)) if isinstance(text, str))]
+    return any(secrets.is_secret(name, text) for name, text in pairwise(texts))
 
 
 def _key(key: Any) -> Any:

@@ -134,7 +134,7 @@ DEFAULT = re.compile(rf"{_NAME}['\"][^\n]{{0,300}}?\bdefault[ \t]*=[ \t]*[rbfu]{
 FLAG = re.compile(rf"{_NAME}[ \t]+{_BARE}", re.IGNORECASE)
 IN_QUERY = re.compile(rf"{_NAME}=(?P<bare>[^\s&;'\"<>#{{}}$]{{4,200}})", re.IGNORECASE)
 PLACEHOLDER = re.compile(
-    r"\$\{.*|\$[A-Z_][A-Z0-9_]*|\{.*\}|%\(?\w*\)?s|<.*>|\*+|\.{3}|…|\?{3}|none|null|true|false|str|string|optional\[.*",
+    r"\$[{(].*|`.*|\$[A-Z_][A-Z0-9_]*|\{.*\}|%\(?\w*\)?s|<.*>|\*+|\.{3}|…|\?{3}|none|null|true|false|str|string|optional\[.*",
     re.IGNORECASE,
 )
 

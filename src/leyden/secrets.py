@@ -117,15 +117,45 @@ def masked_words(words: Sequence[str]) -> list[str]:
 
 def masked_values(value: Any, name: str = "") -> Any:
     """Return a tree of dicts and lists with every secret in it replaced, in keys as well."""
+    texts = list(_texts_in(value, name))
+    if not any(each is None for each in texts):
+        joined = "\n".join(filter(None, texts))
+        if masked(joined) == joined:
+            return _as_lists(value)
+    return _masked_values(value, name)
+
+
+def _masked_values(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         return {
-            masked(key) if isinstance(key, str) else key: masked_values(item, str(key)) for key, item in value.items()
+            masked(key) if isinstance(key, str) else key: _masked_values(item, str(key)) for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [masked_values(item, name) for item in value]
+        return [_masked_values(item, name) for item in value]
     if isinstance(value, str):
         return MASK if _named(name, value) else masked(value)
     return MASK if is_secret(name, value) else value
+
+
+def _texts_in(value: Any, name: str) -> Iterator[str | None]:
+    """Yield the texts of a tree; None in the place of a value that its name makes a secret."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield key if isinstance(key, str) else ""
+            yield from _texts_in(item, str(key))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts_in(item, name)
+    elif isinstance(value, str):
+        yield None if value and _named(name, value) else value
+    else:
+        yield None if is_secret(name, value) else ""
+
+
+def _as_lists(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _as_lists(item) for key, item in value.items()}
+    return [_as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _named(name: str, value: str) -> bool:

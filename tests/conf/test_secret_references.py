@@ -36,10 +36,13 @@ def test_a_secret_on_the_command_line_is_refused_without_repeating_it():
 def test_a_secret_that_the_shell_took_from_a_variable_is_told_which(monkeypatch):
     monkeypatch.setenv("MY_SERVICE_KEY", KEY)
 
-    (problem,) = problems(f"name=x{KEY}")
+    (problem,) = problems(f"+logger.csv.note=x{KEY}")
 
     said = str(problem)
-    assert "the value of the environment variable MY_SERVICE_KEY, and write name='${oc.env:MY_SERVICE_KEY}'" in said
+    assert (
+        "the value of the environment variable MY_SERVICE_KEY, and write logger.csv.note='${oc.env:MY_SERVICE_KEY}'"
+        in said
+    )
 
 
 def test_a_secret_as_the_default_of_a_reference_is_refused():
@@ -123,3 +126,42 @@ def test_a_variable_missing_at_execution_is_named(tmp_path, monkeypatch):
     assert "logger.csv.prefix" in str(caught.value)
     assert "refers to the environment variable MY_SERVICE_KEY, which is not set here" in str(caught.value)
     assert "export MY_SERVICE_KEY=..." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "name='x-${oc.env:MY_SERVICE_KEY}'",
+        f"name=run-{KEY}",
+        "name=hf_aB3dE5fG7hI9kL1mN2oP4qR6sT8uV0wX",
+        "+callbacks.checkpoint.filename='a-${oc.env:MY_SERVICE_KEY}'",
+        "logger.csv.name='${oc.env:MY_SERVICE_KEY}'",
+        "paths.output_dir='runs/${oc.env:MY_SERVICE_KEY}'",
+        f"paths.output_dir=runs/{KEY}",
+    ],
+)
+def test_a_secret_is_refused_as_the_name_of_a_file_even_if_it_is_referred_to(word, monkeypatch):
+    monkeypatch.setenv("MY_SERVICE_KEY", KEY)
+
+    found = problems(word)  # of the key itself, and of those that refer to it
+
+    assert found
+    assert all("becomes the name of a file" in problem.message for problem in found)
+    assert not any(KEY in str(problem) for problem in found)
+
+
+def test_a_run_directory_is_not_made_below_a_folder_named_after_a_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_SERVICE_KEY", KEY)
+
+    with pytest.raises(ConfigProblems, match="becomes the name of a file"):
+        freeze(compose([]).config, tmp_path / KEY / "run")
+
+
+@pytest.mark.parametrize("uri", ["https://me:hunter2@mlflow.example.org", "https://0a1b2c3d4e5f@mlflow.example.org"])
+def test_a_tracking_uri_with_a_password_stays_a_reference_to_its_variable_alone(uri, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+
+    config = frozen(tmp_path, "logger=mlflow")
+
+    assert config["logger"]["mlflow"]["tracking_uri"] == "${oc.env:MLFLOW_TRACKING_URI}"
+    assert resolved(config)["logger"]["mlflow"]["tracking_uri"] == uri

@@ -56,7 +56,7 @@ def check(
     values, broken, raw = plain(config)
     inner = {key: value for key, value in values.items() if key not in BESIDE_ROOT}
     new = _new_parts(inner, raw, sound)
-    secrets = literal_secrets({key: inner[key] for key in new}, raw)
+    secrets = literal_secrets({**{key: inner[key] for key in new}, "paths": values.get("paths")}, raw)
     found = [*broken, *secrets, *_paths(values.get("paths"), origins), *_node(inner, "", new)]
     if sound is not None and not found:
         sound.update(new.values())

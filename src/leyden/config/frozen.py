@@ -18,10 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import get_omega_conf_dumper
 from omegaconf.errors import OmegaConfBaseException
 
+from leyden import secrets
 from leyden.config.bounded import check_plain, read_text
 from leyden.config.plain import BROKEN, RUN_DIR, plain, run_dir_known
 from leyden.config.problems import ConfigProblems, Problem
-from leyden.config.references import references
+from leyden.config.references import NAMED_AFTER_SECRET, references
 from leyden.errors import ConfigurationError
 
 _LONGEST = 100  # letters of a key: before longer ones, and empty ones, libyaml and PyYAML put question marks otherwise
@@ -46,6 +47,8 @@ def freeze(config: DictConfig | Mapping[str, Any], run_dir: str | Path | None = 
         values, problems, raw = plain(root)
         if missing:
             problems = [Problem(RUN_DIR, "must be given: the directory of the run"), *problems]
+        if run_dir is not None and secrets.holds_secret(str(run_dir)):
+            problems = [*problems, Problem(RUN_DIR, NAMED_AFTER_SECRET)]
         if problems:
             raise ConfigProblems(problems)
         assert BROKEN not in values.values()

@@ -4,11 +4,13 @@
     frozen     the same text: `references` puts it back in the place of the value
     executed   the value of the variable on that machine, by `resolved`
 
-A secret that stands in a config as it is would end up on disk: `literal_secrets` finds it before.
+A secret that stands in a config as it is would end up on disk: `literal_secrets` finds it before. So would one that is
+referred to where the value becomes the name of a file: it finds those, too.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,6 +20,17 @@ from leyden.config.plain import plain
 from leyden.config.problems import ConfigProblems, Problem
 
 _VARIABLE = re.compile(r"\$\{\s*oc\.env:\s*['\"]?(\w+)['\"]?\s*(?:,\s*([^${}]*))?")
+
+_DEFAULTED = re.compile(r"\$\{\s*oc\.env:\s*['\"]?(?P<name>\w+)['\"]?\s*,(?:[^${}]|\$\{[^${}]*\})*\}")
+_OF_FILES = frozenset(  # keys of what becomes the name of a file or a folder
+    "name run_name experiment_name project filename dirpath save_dir dir root_dir default_root_dir version group "
+    "run_dir output_dir data_dir work_dir path artifact_location checkpoint_name checkpoint_path_prefix tags".split()
+)
+
+NAMED_AFTER_SECRET = (
+    "looks like a secret, and becomes the name of a file, a folder or an experiment, which everybody reads. Expected a "
+    "name without one, whether it is typed or taken from an environment variable. Choose another name"
+)
 
 
 def references(values: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,8 +72,13 @@ def _kept(value: Any, raw: Any, name: str) -> Any:
         return [_kept(item, each, name) for item, each in zip(value, raw, strict=True)]
     if isinstance(raw, str) and "${" in raw and (_has_secret(value, name) or _names_secret(raw)):
         _remember(value, name)
-        return raw
+        return _DEFAULTED.sub(_without_default, raw)
     return value
+
+
+def _without_default(found: re.Match[str]) -> str:
+    """Leave out what would stand in for a variable that is set: the value is the variable's, and stays so."""
+    return f"${{oc.env:{found['name']}}}" if found["name"] in os.environ else found.group(0)
 
 
 def _literal(value: Any, raw: Any, path: str) -> Iterator[Problem]:
@@ -76,8 +94,10 @@ def _literal(value: Any, raw: Any, path: str) -> Iterator[Problem]:
         defaults = [default.strip("'\" ") for _, default in _VARIABLE.findall(raw)]
         if secrets.holds_secret(raw) or any(secrets.is_secret(name, default) for default in defaults):
             yield Problem(path, _remedy(path, value))
+        elif name in _OF_FILES and isinstance(value, str) and "://" not in value and secrets.holds_secret(value):
+            yield Problem(path, NAMED_AFTER_SECRET)
     elif secrets.is_secret(name, value):
-        yield Problem(path, _remedy(path, value))
+        yield Problem(path, NAMED_AFTER_SECRET if name in _OF_FILES else _remedy(path, value))
 
 
 def _remedy(path: str, value: Any) -> str:

@@ -24,7 +24,7 @@ from leyden import atomic, secrets
 
 def plain_params(params: Mapping[str, Any] | Namespace | None) -> dict[str, Any]:
     """Return *params* as a dict of plain data with string keys; empty for None."""
-    plain: dict[str, Any] = {} if params is None else plain_value(params)
+    plain: dict[str, Any] = {} if params is None else secrets.masked_values(plain_value(params))
     return plain
 
 
@@ -37,10 +37,7 @@ def plain_value(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {
-            str(key): secrets.MASK if secrets.is_secret(str(key), item) else plain_value(item)
-            for key, item in value.items()
-        }
+        return {str(key): plain_value(item) for key, item in value.items()}
     if isinstance(value, (Sequence, AbstractSet)) and not isinstance(value, (str, bytes)):
         return [plain_value(item) for item in value]
     return _plain_leaf(value)

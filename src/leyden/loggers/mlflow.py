@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
+from leyden import secrets
 from leyden.errors import ConfigurationError
 from leyden.logger import Logger
 from leyden.loggers.dummy import DummyExperiment
@@ -94,6 +95,7 @@ class MLFlowLogger(Logger):
             "run_name": run_name,
             "tags": dict(tags or {}),
         }
+        self._new_run = {name: secrets.masked_values(value, name) for name, value in self._new_run.items()}
         self.tags = tags
         self._prefix = prefix
         self._checkpoint_path_prefix = checkpoint_path_prefix

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from leyden import secrets
 from leyden.errors import ConfigurationError
 
 JOIN = "-"
@@ -16,7 +18,13 @@ JOIN = "-"
 
 def prefixed(metrics: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Return *metrics* with ``<prefix>-`` before each name, or as they are for an empty prefix."""
-    return {f"{prefix}{JOIN}{name}": value for name, value in metrics.items()} if prefix else dict(metrics)
+    return {_name(prefix, name): value for name, value in metrics.items()}
+
+
+@lru_cache(maxsize=4096)
+def _name(prefix: str, name: str) -> str:
+    """Return the name that is written: it may hold what somebody has looked up, and no secret."""
+    return secrets.masked(f"{prefix}{JOIN}{name}" if prefix else name)
 
 
 def number(name: str, value: Any) -> int | float:

@@ -11,10 +11,13 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.util
 import os
-import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from leyden import secrets
 from leyden.warnings import warn_once
 
 if TYPE_CHECKING:
@@ -81,7 +84,8 @@ class WandbRun:
         options = {name: copy(value) if name == "settings" else value for name, value in self.options.items()}
         if self.options["dir"] is not None:
             os.makedirs(self.options["dir"], exist_ok=True)  # W&B would fall back to a temporary folder
-        run = wandb.init(**options)
+        with _own_words():
+            run = wandb.init(**_kept_quiet(options))
         self._owned = True
         self._define_axis(run)
         if multiprocessing.parent_process() is not None:  # a forked child never gets to W&B's own exit hook
@@ -121,5 +125,31 @@ class WandbRun:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the live run and fix its id, so that a copy in another process continues it."""
         if self.id is None:
-            self.options["id"] = secrets.token_hex(4)
+            self.options["id"] = os.urandom(4).hex()
         return self.__dict__ | {"options": self.options | {"id": self.id}, "_run": None, "_owned": False}
+
+
+def _kept_quiet(options: dict[str, Any]) -> dict[str, Any]:
+    """Return *options* without secrets; what W&B would copy into its files as it is, it is not given.
+
+    That is what the process prints, and the remote and the changes of a git repository. Whoever passes settings, or
+    sets the variables of W&B, decides on their own.
+    """
+    named = ("name", "notes", "tags", "group", "job_type", "project", "config")
+    clean = {key: secrets.masked_values(value, key) if key in named else value for key, value in options.items()}
+    if clean.get("settings") is None:
+        silent: dict[str, Any] = {"console": "off"} if "WANDB_CONSOLE" not in os.environ else {}
+        silent |= {"disable_git": True} if "WANDB_DISABLE_GIT" not in os.environ else {}
+        clean["settings"] = silent
+    return clean
+
+
+@contextmanager
+def _own_words() -> Iterator[None]:
+    """Show W&B, which writes it down, the command line without secrets."""
+    before = sys.argv
+    sys.argv = secrets.masked_words(before)
+    try:
+        yield
+    finally:
+        sys.argv = before

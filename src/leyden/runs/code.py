@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
-from collections.abc import Iterable, Mapping
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ PATCH = "code.patch"
 _LARGEST_CHANGE = 10 * 2**20  # bytes of a tracked file; larger ones are named in "skipped", not in the patch
 _NAMED = 100  # files left out that are written down, the largest first
 _SETTINGS = ("core.fsmonitor=false", "core.quotePath=false", "core.hooksPath=/dev/null")
+_SETTINGS_SUFFIXES = frozenset(".cfg .ini .sh .toml .yaml .yml".split())
 _PATIENCE = 20.0  # seconds for one question to git
 
 
@@ -297,11 +299,25 @@ def _answer(process: subprocess.Popen[bytes], patience: float = _PATIENCE) -> by
 def masked_patch(patch: bytes) -> tuple[bytes, int]:
     """Return *patch* without secrets, and how many lines that changed."""
     text = patch.decode("latin-1")  # a character a byte: any file goes through unharmed, and is searched fast
-    clean = secrets.masked_code(text)
+    clean = "".join(masked_source(part, path) for path, part in _by_file(text))
     if clean == text:
         return patch, 0
     lines = sum(before != after for before, after in zip(text.split("\n"), clean.split("\n"), strict=False))
     return clean.encode("latin-1"), lines
+
+
+def masked_source(text: str, path: str) -> str:
+    """Return *text* of the source file *path* without secrets: of a program its literals, of settings all values."""
+    program = os.path.splitext(path)[1] not in _SETTINGS_SUFFIXES
+    return secrets.masked_code(text) if program else secrets.masked(text)
+
+
+def _by_file(patch: str) -> Iterator[tuple[str, str]]:
+    """Yield the parts of *patch*, each with the path of the file that it changes."""
+    starts = [0, *(found.start() for found in re.finditer("^diff --git ", patch, re.MULTILINE)), len(patch)]
+    for start, end in pairwise(starts):
+        head = patch[start : patch.find("\n", start, end)]
+        yield head.rpartition(" b/")[2].rstrip('"'), patch[start:end]
 
 
 __all__ = [
@@ -312,6 +328,7 @@ __all__ = [
     "combined",
     "git",
     "masked_patch",
+    "masked_source",
     "package_outside",
     "state",
 ]

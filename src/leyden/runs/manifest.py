@@ -81,7 +81,7 @@ def begin(
     work_dir = str(config.get("paths", {}).get("work_dir") or os.getcwd())
     root = project_of(work_dir)
     record = {
-        "version": VERSION, "created": now(), "completed": None, "argv": [secrets.masked(word) for word in argv],
+        "version": VERSION, "created": now(), "completed": None, "argv": secrets.masked_words(argv),
         "work_dir": work_dir, "entry": entry, "process": _process(), "config": config_hash(directory),
         "code": _keep_code(directory, around.code_in(root), root if config.get("snapshot") else None),
         "environment": around.machine(), "determinism": None, "world": None, "loaders": {}, "data": {},
@@ -216,4 +216,4 @@ def _process() -> dict[str, Any]:
 
 
 def _write(directory: RunDirectory, record: dict[str, Any]) -> None:
-    atomic.write_json(directory.path / FILE, record)
+    atomic.write_json(directory.path / FILE, secrets.masked_values(record))

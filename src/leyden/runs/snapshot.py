@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 from leyden import atomic, secrets
+from leyden.runs.code import masked_source
 from leyden.runs.source_files import found_in, read_source
 
 FILE = "code.tar.gz"
@@ -25,7 +26,7 @@ def take(root: Path, target: Path) -> list[str]:
     left_out: list[str] = []
     for path in found_in(root):
         content = read_source(root / path)
-        if content is None or _gives_away(content):
+        if content is None or _gives_away(content, path):
             left_out.append(path)
         else:
             kept[path] = content
@@ -39,6 +40,6 @@ def take(root: Path, target: Path) -> list[str]:
     return left_out
 
 
-def _gives_away(content: bytes) -> bool:
+def _gives_away(content: bytes, path: str) -> bool:
     text = content.decode("utf-8", errors="replace")
-    return secrets.masked_code(text) != text
+    return masked_source(text, path) != text or secrets.holds_secret(path)

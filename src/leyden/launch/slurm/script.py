@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leyden import secrets
 from leyden.errors import ConfigurationError
 from leyden.launch.slurm.options import Options
 from leyden.launch.slurm.parameters import parameters, python
@@ -25,6 +27,8 @@ def executor(options: Options, folder: Path, name: str, count: int) -> SlurmExec
     """
     from submitit import SlurmExecutor
 
+    _refuse_secrets(options)
+
     class Anywhere(SlurmExecutor):
         """Also makes scripts where there is no SLURM; that sbatch is there is looked at before it is called."""
 
@@ -36,6 +40,22 @@ def executor(options: Options, folder: Path, name: str, count: int) -> SlurmExec
     found = Anywhere(folder=folder, python=python(options))
     found.update_parameters(**parameters(options, name, count))
     return found
+
+
+def _refuse_secrets(options: Options) -> None:
+    """Refuse what would put a secret into the batch script, and into the record of the options beside it.
+
+    Raises:
+        ConfigurationError: If an option looks like one.
+    """
+    given = asdict(options)
+    names = [name for name, value in given.items() if secrets.masked_values(value, name) != value]
+    if names:
+        raise ConfigurationError(
+            f"hydra.launcher.{names[0]} holds what looks like a secret, and stands in the batch script, which others "
+            "may read. Expected none. Export the variable before you submit: SLURM hands the environment on to the "
+            "job, and $NAME in a line of setup is looked up there"
+        )
 
 
 def text(options: Options, folder: Path, name: str, count: int) -> str:
