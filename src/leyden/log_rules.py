@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from leyden import secrets
 from leyden.errors import ConfigurationError
+from leyden.warnings import warn_once
 
 _WITH_GRADIENTS = (
     "on_before_backward backward on_after_backward on_before_optimizer_step optimizer_step configure_gradient_clipping "
@@ -68,14 +70,17 @@ def reduction_name(name: str, reduction: Any) -> str:
 
 
 def checked_name(name: Any) -> str:
-    """Refuse what is no name of a metric."""
+    """Refuse what is no name of a metric; a secret in one would stand in every file, and is masked."""
     if not isinstance(name, str) or not name:
         raise ConfigurationError(f"self.log() was given the name {name!r}. Expected a non-empty string.")
     if "/dataloader_idx_" in name:
         raise ConfigurationError(
             f"self.log() was given the name {name!r}, but /dataloader_idx_<i> is added by the engine. Leave it out."
         )
-    return name
+    clean = secrets.masked(name)
+    if clean != name:
+        warn_once(f"self.log() was given a name with what looks like a secret: it is kept as {clean!r}. Leave it out.")
+    return clean
 
 
 def squeezed(name: str, value: Tensor) -> Tensor:

@@ -79,6 +79,20 @@ def storable(value: Any, where: str) -> Any:
     return _converted(value, where, _seal)
 
 
+def without_secrets(state: Any, where: str) -> Any:
+    """Return the *state* of a callback, say, without secrets, each left out with a warning; mostly it is as it was."""
+    return _cleaned(state, where) if secrets.any_in(state) else state
+
+
+def _cleaned(state: Any, where: str) -> Any:
+    if isinstance(state, Mapping):
+        kept = {key: item for key, item in state.items() if not _keeps_secret(key, item, where)}
+        return {key: _cleaned(item, f"{where}.{key}") for key, item in kept.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(_cleaned(item, where) for item in state) if type(state) in (list, tuple) else state
+    return secrets.MASK if isinstance(state, str) and secrets.holds_secret(state) else state
+
+
 def readable(value: Any) -> Any:
     """Return *value* without what was not unpickled."""
     if isinstance(value, dict) and any(_holds_unread(item) for item in value.values()):

@@ -85,7 +85,8 @@ def holds_secret(text: str) -> bool:
         return True
     if any(_named_in(text, (IN_QUERY,))):
         return True
-    return any(_drawn(text[start:end]) or text[start - 1] in "='\"" for start, end in _named_in(text, (ASSIGNED,)))
+    named = _named_in(text, (ASSIGNED, FLAG))
+    return any(_drawn(text[start:end]) or text[start - 1] in "='\"" for start, end in named)
 
 
 def variable_of(text: str) -> str | None:
@@ -117,12 +118,14 @@ def masked_words(words: Sequence[str]) -> list[str]:
 
 def masked_values(value: Any, name: str = "") -> Any:
     """Return a tree of dicts and lists with every secret in it replaced, in keys as well."""
+    return _masked_values(value, name) if any_in(value, name) else _as_lists(value)
+
+
+def any_in(value: Any, name: str = "") -> bool:
+    """Tell whether there may be a secret in a tree of dicts and lists: all of its texts are looked at together."""
     texts = list(_texts_in(value, name))
-    if not any(each is None for each in texts):
-        joined = "\n".join(filter(None, texts))
-        if masked(joined) == joined:
-            return _as_lists(value)
-    return _masked_values(value, name)
+    joined = "\n".join(filter(None, texts))
+    return None in texts or masked(joined) != joined
 
 
 def _masked_values(value: Any, name: str) -> Any:

@@ -1,8 +1,10 @@
 """Secrets of 30 kinds, planted wherever a run looks, are in no file afterwards; what only looks like one is kept."""
 
 import gzip
+import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -62,8 +64,8 @@ HARMLESS = {
     "pad_token": "[PAD]",
     "max_tokens": 512,
     "tokenizer": "bert-base-uncased-2",
-    "sha256": f"{HEX}{HEX[:24]}",
-    "commit": HEX,
+    "sha256": hashlib.sha256(b"harmless").hexdigest(),
+    "commit": hashlib.sha256(b"commit").hexdigest()[:40],
     "page": "https://example.org/list?page=2&sort=key",
     "remote": "git@github.com:user/repo.git",
     "secret_santa": True,
@@ -132,7 +134,7 @@ class Client(Callback):
             pl_module.log(f"loss of {value}", 1.0)
 
     def on_train_epoch_end(self, trainer, pl_module):
-        if self.fail:
+        if self.fail and not os.path.exists("repaired"):
             raise RuntimeError(f"403 for {self.given} with password={self.literal}")
 '''
 
@@ -216,11 +218,8 @@ def done(tmp_path_factory):
     ]  # fmt: skip
     code, said = run(folder, "train", "-m", *words, **values)
     assert code == 1, said[-4000:]
-    for verb in (
-        ("report", *map(str, directories(folder)), "--out", "report.html"),
-        ("runs", "ls"),
-        ("runs", "export", "runs.csv"),
-    ):
+    report = ("report", *map(str, directories(folder)), "--out", "report.html")
+    for verb in (report, ("runs", "ls"), ("runs", "export", "runs.csv")):
         code, said = run(folder, *verb, **values)
         assert code == 0, said[-4000:]
     return folder
@@ -236,8 +235,9 @@ def test_there_is_something_of_every_kind_to_look_through(done):
     names = {path.name for path in (done / "runs").rglob("*") if path.is_file()}
     finished, failed = directories(done)
 
-    assert {"config.yaml", "overrides.yaml", "manifest.json", "code.patch", "code.tar.gz", "rank0.log", "job.log",
-            "attempts.jsonl", "metrics.csv", "hparams.yaml", "queue.json", "job.json", "result.json"} <= names  # fmt: skip
+    expected = """config.yaml overrides.yaml manifest.json code.patch code.tar.gz rank0.log job.log attempts.jsonl
+    metrics.csv hparams.yaml queue.json job.json result.json"""
+    assert set(expected.split()) - names == set()
     assert [name for name in names if name.startswith("events.out")]
     assert [name for name in names if name.endswith(".wandb")]
     assert [name for name in names if name.endswith(".ckpt")]
@@ -278,8 +278,7 @@ def test_the_config_refers_to_every_variable(done):
 
 def test_the_failed_run_goes_on_with_the_variables_and_is_refused_without(done):
     _, failed = directories(done)
-    config = failed / "config.yaml"
-    config.write_text(config.read_text().replace("fail: true", "fail: false"))
+    (done / "repaired").touch()
     values = {name: value for name, (value, _) in PLANTED.items()}
 
     without, said = run(done, "run", str(failed))
@@ -291,17 +290,21 @@ def test_the_failed_run_goes_on_with_the_variables_and_is_refused_without(done):
     assert found_in([failed], [part for _, part in PLANTED.values()]) == set()
 
 
-@pytest.mark.parametrize("line", ["export API_KEY=abc123", f"curl -H 'Authorization: Bearer {WORD}' https://host"])
+@pytest.mark.parametrize(
+    "line",
+    ["export API_KEY=abc123", f"curl -H 'Authorization: Bearer {WORD}' https://host", "export A=${oc.env:VALUE_1}"],
+)
 def test_a_secret_in_a_batch_script_is_refused_before_there_is_one(line, done):
-    before = set(done.rglob("*"))
+    values = {name: value for name, (value, _) in PLANTED.items()}
+    before = set((done / "runs").rglob("*"))
 
-    code, said = run(done, "submit", "--dry-run", "data=synthetic", f'hydra.launcher.setup=["{line}"]')
+    code, said = run(done, "submit", "--dry-run", "data=synthetic", f'hydra.launcher.setup=["{line}"]', **values)
 
     assert code == 2
-    assert "hydra.launcher.setup holds what looks like a secret" in said
+    assert re.search("hydra.launcher.setup +(looks like|holds what looks like) a secret", said)
     assert "abc123" not in said
     assert WORD not in said
-    assert {path for path in set(done.rglob("*")) - before if "cache" not in str(path)} == set()
+    assert set((done / "runs").rglob("*")) == before
 
 
 def test_a_batch_script_holds_nothing_of_the_environment_that_submits_it(done):

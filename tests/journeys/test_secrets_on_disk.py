@@ -12,6 +12,7 @@ from tests.journeys.command import ENVIRONMENT, only_run
 KEY = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"
 CALLBACK = '''
 import logging
+import os
 import warnings
 from leyden import Callback
 
@@ -28,7 +29,7 @@ class Client(Callback):
         print("key", len(self.api_key))
 
     def on_train_epoch_end(self, trainer, pl_module):
-        if self.fail:
+        if self.fail and not os.path.exists("repaired"):
             raise RuntimeError(f"403 for {self.api_key}")
 '''
 QUICK = ("trainer.max_epochs=1", "trainer.limit_train_batches=2", "experiment=service")
@@ -93,8 +94,7 @@ def test_a_failure_that_repeats_the_key_does_not_write_it(project):
 def test_a_run_is_executed_again_where_the_key_is_and_refused_where_it_is_not(project):
     run(project, "train", *QUICK, "+callbacks.client.fail=true", SERVICE_API_KEY=KEY)
     directory = only_run(project, "service")
-    config = directory / "config.yaml"
-    config.write_text(config.read_text().replace("fail: true", "fail: false"))
+    (project / "repaired").touch()
 
     without, said = run(project, "run", str(directory))
     with_key, finished = run(project, "run", str(directory), SERVICE_API_KEY=KEY)
@@ -123,3 +123,24 @@ def test_a_sweep_with_a_reference_writes_no_key(project):
     assert code == 0, said
     assert len(list((project / "runs" / "multirun").rglob("result.json"))) == 2
     assert files_with(project / "runs", KEY) == []
+
+
+def test_a_run_with_a_password_in_the_address_of_mlflow_is_resumed_and_writes_it_nowhere(project):
+    address = f"sqlite:///file:{project / 'mlflow.db'}?uri=true&token=s3cretw0rd42"  # SQLite leaves the token alone
+    variables = {"SERVICE_API_KEY": KEY, "MLFLOW_TRACKING_URI": address}
+    run(project, "train", *QUICK, "logger=mlflow", "+callbacks.client.fail=true", **variables)
+    directory = only_run(project, "service")
+    (project / "repaired").touch()
+
+    without, said = run(project, "run", str(directory), SERVICE_API_KEY=KEY)
+    with_it, finished = run(project, "run", str(directory), **variables)
+
+    assert (
+        yaml.safe_load((directory / "config.yaml").read_text())["logger"]["mlflow"]["tracking_uri"]
+        == "${oc.env:MLFLOW_TRACKING_URI}"
+    )
+    assert without == 2
+    assert "refers to the environment variable MLFLOW_TRACKING_URI, which is not set here" in said
+    assert with_it == 0, finished
+    assert files_with(project, KEY, "s3cretw0rd42") == []
+    assert (project / "mlflow.db").stat().st_size > 0

@@ -163,7 +163,7 @@ def test_nothing_in_a_directory_becomes_code_of_the_page(hostile):
     assert not [name for _, attributes in found.elements for name in attributes if name.startswith("on")]
     assert EVIL in found.sections["config"]
     assert EVIL in found.sections["curves"]
-    assert "\\x202etxt" in found.sections["config"]
+    assert "\\u202etxt" in found.sections["config"]
 
 
 def test_a_hostile_directory_beside_others_becomes_no_code_either(hostile, run):

@@ -37,7 +37,7 @@ from leyden.engine.hooks import is_overridden
 from leyden.engine.rank_states import of_all_ranks, of_this_rank
 from leyden.errors import CheckpointError, ConfigurationError
 from leyden.loading import containers, load_weights
-from leyden.plain import storable
+from leyden.plain import storable, without_secrets
 from leyden.progress import Progress
 from leyden.warnings import log
 
@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     from leyden.engine.optimization import Optimization
     from leyden.engine.session import Session
     from leyden.trainer import Trainer
+
+_NUMBERS = frozenset(  # what others put beside these may hold texts of any kind
+    "epoch global_step state_dict loops leyden optimizer_states lr_schedulers hyper_parameters hparams_name "
+    "datamodule_hyper_parameters datamodule_hparams_name".split()
+)
 
 
 def save(trainer: Trainer, path: str | os.PathLike[str], weights_only: bool = False) -> None:
@@ -121,6 +126,8 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         for callback in trainer.callbacks:
             callback.on_save_checkpoint(trainer, module, checkpoint)
     module.on_save_checkpoint(checkpoint)
+    others = {key: checkpoint.pop(key) for key in list(checkpoint) if key not in _NUMBERS}
+    checkpoint |= without_secrets(others, "checkpoint")
     for owner, prefix in owners:  # behind the hooks, which see the values themselves
         if (key := f"{prefix}hyper_parameters") in checkpoint:
             checkpoint[key] = storable(checkpoint[key], f"{type(owner).__name__}.hparams")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import html
+import sys
 from collections.abc import Iterable, Sequence
 from typing import NewType
+
+from leyden.terminal import printable_lines
 
 Html = NewType("Html", str)
 """Markup; any other text has to go through `text` first."""
@@ -16,7 +19,7 @@ def text(value: object, longest: int = LONGEST) -> Html:
     """Escape *value*; what is longer than *longest* characters is cut off, and says so."""
     said = value if isinstance(value, str) else str(value)
     cut = said if len(said) <= longest else f"{said[:longest]}… ({len(said)} characters)"
-    return Html(html.escape(_printable(cut), quote=True))
+    return Html(html.escape(printable_lines(cut, sys.maxsize), quote=True))
 
 
 def join(parts: Iterable[Html], between: str = "") -> Html:
@@ -54,8 +57,3 @@ def table(head: Sequence[Html], rows: Iterable[tuple[str, Sequence[Html]]], clas
         for kind, cells in rows
     )
     return Html(f'<div class="wide"><table class="{classes}">{top}<tbody>{body}</tbody></table></div>')
-
-
-def _printable(said: str) -> str:
-    """Show control characters, among them those that turn the direction of writing, as what they are."""
-    return "".join(each if each.isprintable() or each in "\n\t" else f"\\x{ord(each):02x}" for each in said)
