@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import threading
@@ -23,7 +24,7 @@ def main() -> int:
     parser.add_argument("--scenario", action="append", choices=names, metavar="NAME", help="only this one; repeatable")
     parser.add_argument("--only-moment", metavar="TEXT", help="only events with this in their name, or: clock")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder for runs that differ; default a temporary one")
-    parser.add_argument("--jobs", type=int, default=1, help="scenarios at a time")
+    parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="scenarios at a time")
     parser.add_argument("--list", action="store_true", help="show scenarios and the moments of an undisturbed run")
     arguments = parser.parse_args()
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="leyden-chaos-"))
@@ -78,6 +79,7 @@ class Campaign:
                     print(f"{scenario.name}: {error}", file=sys.stderr, flush=True)
 
     def _campaign(self, scenario: Scenario, kills: int, starter: Starter) -> None:
+        began = time.monotonic()
         bench = Bench(scenario, starter, self._folder, self._seed, self._only)
         self.benches.append(bench)
         shown = 0
@@ -88,6 +90,8 @@ class Campaign:
             for each in bench.tally.differences[shown:]:
                 print(told(each), flush=True)
             shown = len(bench.tally.differences)
+        took = time.monotonic() - began
+        print(f"{scenario.name}: {bench.tally.kills} kills, {shown} differences, {took:.0f} s", flush=True)
 
 
 def told(found: Difference) -> str:

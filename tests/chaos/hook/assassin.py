@@ -66,7 +66,7 @@ class Watch:
         self.pid = os.getpid()
         self.left = self.strike["nth"] if self.strike else 0
         journal = settings.get("journal")
-        self.journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if journal else None
+        self.journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644) if journal else None
         self.bell = self._beside() if self.strike and self.strike["delay"] else None
 
     def heard(self, event: str, args: tuple) -> None:
