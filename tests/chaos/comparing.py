@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 _OF_THE_TIME = {  # by file: entries that differ between any two runs
-    "status.json": {"created", "started", "ended", "updated", "pid", "attempts", "resumed_from", "from_step"},
+    "status.json": {"created", "started", "ended", "updated", "pid", "attempts", "resumed_from", "from_step", "run_id"},
     "attempts.jsonl": {"attempt", "started", "ended", "from_step"},
     "manifest.json": {
         "attempts", "completed", "created", "process", "restarts", "argv", "entry",  # which process has written it
@@ -24,7 +24,10 @@ _OF_THE_TIME = {  # by file: entries that differ between any two runs
         "TORCHELASTIC_RUN_ID", "TORCHINDUCTOR_CACHE_DIR",
     },
 }  # fmt: skip
-_SECONDS = {"seconds", "validated"}  # of a checkpoint's progress: how long training has taken
+_OF_THE_ATTEMPT = {  # in a checkpoint: how long training has taken, and which attempt at which run has written it
+    "progress": {"seconds", "validated"},
+    "run": {"id", "attempt", "save"},
+}
 _ONLY_THERE = (".lock", ".log", ".out")  # by the end of the name
 
 
@@ -84,9 +87,9 @@ def _without(value: Any, keys: set[str]) -> Any:
 
 def _checkpoint(path: Path) -> Any:
     found = torch.load(path, weights_only=False)
-    progress = found.get("leyden", {}).get("progress", {})
-    for key in _SECONDS & progress.keys():
-        del progress[key]
+    for part, keys in _OF_THE_ATTEMPT.items():
+        for key in keys & found.get("leyden", {}).get(part, {}).keys():
+            del found["leyden"][part][key]
     return found
 
 

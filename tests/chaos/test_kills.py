@@ -20,7 +20,7 @@ def starter():
         yield found
 
 
-@pytest.mark.parametrize("name", ["default", "accumulation", "manual", "workers-0-drawing"])
+@pytest.mark.parametrize("name", ["default", "accumulation", "manual", "workers-2-persistent"])
 def test_killed_between_two_hooks_it_ends_as_if_nothing_had_happened(name, starter, tmp_path):
     bench = Bench(BY_NAME[name], starter, tmp_path, seed=0, only="mark on_before")
 
