@@ -22,10 +22,17 @@ TYPED = (
 )  # fmt: skip
 
 
-def make(path: Path, *words: str) -> Path:
-    """Make a run directory that nothing has executed yet: three epochs of six steps, a checkpoint every four."""
+def make(path: Path, *words: str, callbacks: dict[str, Any] | None = None) -> Path:
+    """Make a run directory that nothing has executed yet: three epochs of six steps, a checkpoint every four.
+
+    Args:
+        path: Must not exist.
+        words: Overrides.
+        callbacks: Nodes of further callbacks, in which ``<run_dir>`` stands for the directory.
+    """
     (path.parent / "conf").mkdir(parents=True, exist_ok=True)
     config = freeze(compose([*TYPED, *words]).config, path)
+    config["callbacks"] |= json.loads(json.dumps(callbacks or {}).replace("<run_dir>", str(path)))
     return RunDirectory.create(path, config, {"overrides": list(words), "choices": {}}).path
 
 

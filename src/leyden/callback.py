@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from leyden.module import LightningModule
+    from leyden.progress import Place
     from leyden.trainer import Trainer
 
 
@@ -226,3 +227,12 @@ class Checkpoint(Callback):
     def find_last_checkpoints(self, trainer: Trainer) -> list[str]:
         """Return what ``ckpt_path="last"`` may mean for this callback, oldest first."""
         return []
+
+    def catch_up(self, trainer: Trainer, pl_module: LightningModule, place: Place) -> None:
+        """Do what a killed attempt at a run had still to do; called when the next one has all of its state back.
+
+        Args:
+            trainer: The trainer.
+            pl_module: Its module.
+            place: Where in the loop the checkpoint was written; see `leyden.progress`.
+        """

@@ -151,13 +151,16 @@ class CheckpointFolder(Checkpoint):
         trainer.strategy.barrier()
 
     def _delete(self, trainer: Trainer, path: str, *keep: str) -> None:
-        """Delete *path* if it is ours, and neither one of *keep* nor the file this run was resumed from.
+        """Delete *path* if it is ours, and neither one of *keep* nor a file that somebody has named to go on from.
 
-        That is done once the latest save is on disk: what *path* makes room for.
+        That is done once the latest save is on disk: what *path* makes room for. A file that the run itself has chosen
+        is one like the others.
         """
+        chosen = trainer.origin is not None and trainer.origin.resumed == trainer.ckpt_path
+        named = None if chosen else trainer.ckpt_path
 
         def delete() -> None:
-            if files.may_delete(path, self.dirpath or "", (*keep, trainer.ckpt_path)):
+            if files.may_delete(path, self.dirpath or "", (*keep, named)):
                 atomic.remove(path)
 
         if path and trainer.is_global_zero:

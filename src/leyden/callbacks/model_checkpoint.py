@@ -6,12 +6,16 @@
 The own state comes before the write on purpose: it is part of the file, so that a run
 resumed from that file decides as the uninterrupted one did. Deleting comes last: at no
 moment is there less on disk than was promised.
+
+For the same reason a file holds what is still to be done once it is written (`Rest`): whoever
+is killed before that is done does it on going on, in `catch_up`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +33,31 @@ from leyden.warnings import log, warn_once
 
 if TYPE_CHECKING:
     from leyden.module import LightningModule
+    from leyden.progress import Place
     from leyden.trainer import Trainer
+
+
+@dataclass
+class Rest:
+    """What is to be done once a checkpoint is written.
+
+    Attributes:
+        last: Whether ``last.ckpt`` is to be renewed.
+        delete: What has lost its place.
+    """
+
+    last: bool = False
+    delete: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any] | None) -> Rest:
+        """Return what `state_dict` returned; nothing for a file from before there was such a state."""
+        return cls(bool(state["last"]), list(state["delete"])) if state else cls()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain types."""
+        return {"last": self.last, "delete": list(self.delete)}
+
 
 _RESTORED = ("best_model_score", "kth_best_model_path", "kth_value", "best_k_models", "last_model_path")
 
@@ -113,8 +141,11 @@ class ModelCheckpoint(CheckpointFolder):
         self.last_model_path = ""
         self.current_score: Tensor | None = None
         self._resumed_from: str | None = None
+        self._of_this_run = False
         self._deferred = False  # a step or time trigger waits for the next validation
         self._validated = False
+        self._rest = Rest()
+        self._saved_since = False  # whether anything was saved since training began, or went on
 
     @property
     def every_n_epochs(self) -> int:
@@ -135,7 +166,7 @@ class ModelCheckpoint(CheckpointFolder):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return Lightning's nine entries, and three that make the next decision the same."""
+        """Return Lightning's nine entries, three that make the next decision the same, and what is left to do."""
         return {
             "monitor": self.monitor,
             "best_model_score": self.best_model_score,
@@ -149,11 +180,13 @@ class ModelCheckpoint(CheckpointFolder):
             "last_global_step_saved": self._last_global_step_saved,
             "last_checkpoint_saved": self._last_checkpoint_saved,
             "deferred": self._deferred,
+            "rest": self._rest.state_dict(),
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remember which file the state comes from: it tells whether the folder was moved."""
         self._resumed_from = trainer.ckpt_path
+        self._of_this_run = _chosen_by_the_run(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back everything if the folder is still the same or was moved, else only `best_model_path`."""
@@ -175,6 +208,8 @@ class ModelCheckpoint(CheckpointFolder):
         self._last_global_step_saved = state_dict.get("last_global_step_saved", 0)
         self._last_checkpoint_saved = state_dict.get("last_checkpoint_saved", "")
         self._deferred = state_dict.get("deferred", False)
+        self._rest = Rest.of(state_dict.get("rest")) if self._of_this_run else Rest()
+        self._make_room()
 
     # --- hooks -----------------------------------------------------------------------------
 
@@ -188,7 +223,7 @@ class ModelCheckpoint(CheckpointFolder):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of `train_time_interval`."""
         self._triggers.start_clock()
-        self._validated = False
+        self._validated = self._saved_since = False
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -223,6 +258,8 @@ class ModelCheckpoint(CheckpointFolder):
         """With `save_last`, leave one file behind even if no trigger ever fired."""
         if self.save_last and not self._last_checkpoint_saved and not trainer.fast_dev_run:
             self._save(trainer, ranked=False, last=True)
+        rest, self._rest, self._saved_since = self._rest, Rest(), True
+        self._delete_rest(trainer, rest)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """With `save_on_exception`, save what there is; the name is not counted up."""
@@ -231,6 +268,8 @@ class ModelCheckpoint(CheckpointFolder):
         metrics = self._metrics(trainer)
         path = self.format_checkpoint_name(metrics)
         outdated = self._name_last(trainer, metrics, path) if self.save_last else ""
+        if trainer.origin is not None:  # a run that ends well after all does not keep it
+            self._rest = Rest(delete=[path])
         self._write(trainer, path)
         self._renew_last(trainer, outdated)
         log.info("%s was raised; saved a checkpoint to %s", type(exception).__name__, path)
@@ -243,6 +282,31 @@ class ModelCheckpoint(CheckpointFolder):
             or trainer.sanity_checking
             or self._last_global_step_saved == trainer.global_step
         )
+
+    def catch_up(self, trainer: Trainer, pl_module: LightningModule, place: Place) -> None:
+        """Do what a killed attempt had still to do, once all of its state is back.
+
+        The hook within which the checkpoint was written is called again: a callback that had its turn already has
+        saved at this step, and saves no second time.
+        """
+        rest, self._rest = self._rest, Rest()
+        if rest.last and self.last_model_path:
+            self._renew_last(trainer, "")
+        self._delete_rest(trainer, rest)
+        if place == "TRAINED":
+            ModelCheckpoint.on_train_batch_end(self, trainer, pl_module, None, None, trainer.fit_loop.batch_idx)
+        elif place == "VALIDATED":
+            ModelCheckpoint.on_validation_end(self, trainer, pl_module)
+        elif place == "EPOCH_ENDED":
+            ModelCheckpoint.on_train_epoch_end(self, trainer, pl_module)
+
+    def _delete_rest(self, trainer: Trainer, rest: Rest) -> None:
+        """Delete what has lost its place; what this attempt goes on from stays until there is something newer."""
+        for path in rest.delete:
+            if path == trainer.ckpt_path and not self._saved_since:
+                self._rest.delete.append(path)
+            else:
+                self._delete(trainer, path, *self._promised())
 
     # --- deciding --------------------------------------------------------------------------
 
@@ -266,11 +330,43 @@ class ModelCheckpoint(CheckpointFolder):
         path, dropped = self._admit(trainer, metrics) if ranked and self.save_top_k != 0 else ("", "")
         renew = bool(self.save_last and (path or last))
         outdated = self._name_last(trainer, metrics, path) if renew else ""
-        if path:
-            self._write(trainer, path)
-        if renew:
-            self._renew_last(trainer, outdated)
-        self._delete(trainer, dropped, path)
+        out = [each for each in (*self._rest.delete, outdated, dropped) if each]
+        out = [each for each in dict.fromkeys(out) if each not in (path, self.last_model_path)]
+        try:
+            if path:
+                self._rest = Rest(last=renew, delete=out)
+                self._write(trainer, path)
+            if renew:
+                self._rest = Rest(delete=out)
+                self._renew_last(trainer, outdated)
+        except BaseException:
+            self._rest = Rest()
+            raise
+        self._saved_since = self._saved_since or bool(path or renew)
+        self._delete_rest(trainer, Rest(delete=out))
+        self._settle(trainer)
+
+    def _settle(self, trainer: Trainer) -> None:
+        """Note that nothing is left to do, once that is so."""
+
+        def settled() -> None:
+            self._rest = Rest()
+
+        trainer.once_saved(settled)
+
+    def _promised(self) -> list[str]:
+        """Return the files that are to be there by the state of this callback."""
+        return [path for path in (*self.best_k_models, self.best_model_path, self.last_model_path) if path]
+
+    def _make_room(self) -> None:
+        """Give up the worst checkpoints where fewer are to be kept than before."""
+        while 0 < self.save_top_k < len(self.best_k_models):
+            worst = files.worst_of(self.best_k_models, self.mode)
+            self.best_k_models.pop(worst)
+            self._rest.delete.append(worst)
+        if self.best_k_models and self.save_top_k > 0:
+            self.kth_best_model_path = files.worst_of(self.best_k_models, self.mode)
+            self.kth_value = self.best_k_models[self.kth_best_model_path]
 
     def _name_last(self, trainer: Trainer, metrics: Mapping[str, Tensor], planned: str) -> str:
         """Settle `last_model_path`; returns the path it had before."""
@@ -353,6 +449,11 @@ class ModelCheckpoint(CheckpointFolder):
     def _report(self, metrics: Mapping[str, Tensor], what: str) -> None:
         if self.verbose:
             log.info("epoch %d, global step %d: %r %s", metrics["epoch"], metrics["step"], self.monitor, what)
+
+
+def _chosen_by_the_run(trainer: Trainer) -> bool:
+    """Whether a run has chosen by itself the checkpoint it goes on from."""
+    return trainer.origin is not None and trainer.origin.resumed in (trainer.ckpt_path, None)
 
 
 def _check_options(monitor: str | None, save_top_k: int, mode: str) -> None:

@@ -68,6 +68,6 @@ class OnExceptionCheckpoint(Checkpoint):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Remove what an earlier attempt left, if this one ended well."""
-        if self._training and not self._raised and trainer.is_global_zero and not trainer.fast_dev_run:
+        if stage == "fit" and not self._raised and trainer.is_global_zero and not trainer.fast_dev_run:
             atomic.remove(self.ckpt_path)
         self._training = False

@@ -334,14 +334,18 @@ def start(session: Session) -> bool:
     if progress.timed_out:  # the limit may have been raised since
         progress.should_stop = progress.timed_out = False
     look_at_clock(session)
-    if not _resumes_within_an_epoch(session) and finished(session):
-        return False
-    session.hooks.call("on_train_start")
+    to_train = _resumes_within_an_epoch(session) or not finished(session)
+    if to_train:
+        session.hooks.call("on_train_start")
     if trainer._resumed_rng is not None:
         rng.restore(trainer._resumed_rng)
         trainer._resumed_rng = None
-    trainer._clock = time.monotonic() - progress.seconds
-    return True
+    if to_train:
+        trainer._clock = time.monotonic() - progress.seconds
+    if trainer.origin is not None and trainer.origin.resumed == trainer.ckpt_path is not None:
+        for callback in trainer.checkpoint_callbacks:
+            callback.catch_up(trainer, session.module, progress.place)
+    return to_train
 
 
 def reload_loaders(session: Session) -> None:

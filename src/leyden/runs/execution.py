@@ -27,7 +27,7 @@ from leyden.errors import ConfigurationError, Interrupted, RankError, StageEnded
 from leyden.experiment import Experiment
 from leyden.origin import Origin
 from leyden.processes import signals
-from leyden.runs import checkpoints, determinism, manifest
+from leyden.runs import checkpoints, determinism, leftovers, manifest
 from leyden.runs.directory import RunDirectory
 from leyden.runs.fingerprint import Fingerprint, Part
 from leyden.runs.guard import admitted, contained, metrics
@@ -137,6 +137,7 @@ def execute(
 def _begun(directory: RunDirectory, stack: ExitStack) -> dict[str, Any]:
     """Lock *directory* until *stack* is closed, and return what this attempt goes on from; rank 0 does, for all."""
     stack.enter_context(directory.locked())
+    leftovers.sweep(directory.path)
     status = directory.status()
     if status.problem:
         log.warning("%s: going on as attempt %d", status.problem, status.attempts + 1)
