@@ -215,7 +215,8 @@ def test_a_file_killed_before_its_header_was_whole_is_started_anew(tmp_path, con
     (tmp_path / "metrics.csv").write_text(content)
     logger = flat(tmp_path)
 
-    logger.load_state_dict({"rows": 5})
+    with pytest.warns(UserWarning, match="5 are lost"):
+        logger.load_state_dict({"rows": 5})
     logger.log_metrics({"loss": 1.0}, 5)
     with pytest.warns(UserWarning, match="from an earlier run"):
         logger.save()
@@ -227,10 +228,37 @@ def test_a_torn_row_is_dropped_even_where_the_state_counts_it(tmp_path):
     (tmp_path / "metrics.csv").write_text("step,loss\n0,1.0\n1,0.")
     logger = flat(tmp_path)
 
-    logger.load_state_dict({"rows": 2})
+    with pytest.warns(UserWarning, match="1 are lost"):
+        logger.load_state_dict({"rows": 2})
 
     assert table(tmp_path) == [{"step": "0", "loss": "1.0"}]
     assert logger.state_dict() == {"rows": 1}
+
+
+@pytest.mark.parametrize("cut", ["a row", "all but the header", "the file"])
+def test_rows_that_a_file_has_lost_are_told_before_the_run_goes_on(cut, tmp_path):
+    first = flat(tmp_path)
+    first.log_hyperparams({"lr": 0.1})
+    for step in range(4):
+        first.log_metrics({"loss": float(step)}, step)
+    state, path = first.state_dict(), tmp_path / "metrics.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    left = {"a row": 3, "all but the header": 0, "the file": 0}[cut]
+    path.unlink()
+    if cut != "the file":
+        path.write_text("".join(lines[: left + 1]))
+
+    logger = flat(tmp_path)
+    with pytest.warns(UserWarning, match=rf"holds {left} of the 4 rows .* {4 - left} are lost"):
+        logger.load_state_dict(state)
+    logger.log_metrics({"loss": 4.0}, 4)
+    logger.save()
+
+    assert [row["step"] for row in table(tmp_path)] == [*map(str, range(left)), "4"]
+
+
+def test_a_run_that_begins_in_a_folder_of_its_own_from_anothers_checkpoint_misses_no_row(tmp_path):
+    flat(tmp_path).load_state_dict({"rows": 5})
 
 
 def test_resuming_in_a_new_folder_starts_a_new_file(tmp_path):

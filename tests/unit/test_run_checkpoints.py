@@ -331,3 +331,14 @@ def test_a_run_reads_its_newest_checkpoint_twice_and_of_the_others_no_tensor(run
 
     assert size <= to_choose < 1.2 * size
     assert in_all < 2.3 * size
+
+
+# --- what lies beside it -------------------------------------------------------------------------
+
+
+def test_rows_that_were_cut_off_metrics_csv_are_told_when_the_run_goes_on(run):
+    rows = (run / "metrics.csv").read_text().splitlines(keepends=True)
+    (run / "metrics.csv").write_text("".join(rows[:6]))
+
+    with pytest.warns(UserWarning, match=r"metrics\.csv holds 5 of the \d+ rows .* are lost"):
+        assert resumed_from(run) == "checkpoints/last.ckpt"

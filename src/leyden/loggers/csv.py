@@ -12,7 +12,7 @@ from leyden.loggers.folder import FolderLogger
 from leyden.loggers.hparams import plain_params, write_params
 from leyden.loggers.metrics_file import MetricsFile
 from leyden.loggers.row import number, prefixed
-from leyden.warnings import rank
+from leyden.warnings import rank, warn_once
 
 
 class CSVLogger(FolderLogger):
@@ -71,9 +71,8 @@ class CSVLogger(FolderLogger):
         if rank() != 0:
             return
         self._hparams |= plain_params(params)
-        folder = os.path.dirname(self._metrics_file().path)
-        os.makedirs(folder, exist_ok=True)
-        write_params(os.path.join(folder, "hparams.yaml"), self._hparams)
+        os.makedirs(os.path.dirname(self._hparams_path()), exist_ok=True)
+        write_params(self._hparams_path(), self._hparams)
 
     def save(self) -> None:
         """Write pending rows to the file."""
@@ -94,10 +93,23 @@ class CSVLogger(FolderLogger):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Cut an existing ``metrics.csv`` back to the rows of the state, and append from there.
 
-        With a version still to be chosen there is no such file: the run gets a new folder.
+        Rows that the state counts and the file has lost are told: nothing can bring them back. With a version still to
+        be chosen there is no such file: the run gets a new folder.
         """
-        if rank() == 0 and self._version is not None:
-            self._metrics_file().keep(int(state_dict.get("rows", 0)))
+        if rank() != 0 or self._version is None:
+            return
+        file, rows = self._metrics_file(), int(state_dict.get("rows", 0))
+        begun = os.path.exists(file.path) or os.path.exists(self._hparams_path())
+        file.keep(rows)
+        if begun and file.rows < rows:
+            warn_once(
+                f"{file.path} holds {file.rows} of the {rows} rows that were written before the checkpoint: "
+                f"{rows - file.rows} are lost, and are not written again. Expected all of them. Restore the file from a "
+                "copy and go on once more, or read those rows in another logger."
+            )
+
+    def _hparams_path(self) -> str:
+        return os.path.join(os.path.dirname(self._metrics_file().path), "hparams.yaml")
 
     def _metrics_file(self) -> MetricsFile:
         if self._file is None:
