@@ -104,7 +104,7 @@ class CSVLogger(FolderLogger):
         if begun and file.rows < rows:
             warn_once(
                 f"{file.path} holds {file.rows} of the {rows} rows that were written before the checkpoint: "
-                f"{rows - file.rows} are lost, and are not written again. Expected all of them. Restore the file from a "
+                f"{rows - file.rows} are lost, and not written again. Expected all of them. Restore the file from a "
                 "copy and go on once more, or read those rows in another logger."
             )
 
