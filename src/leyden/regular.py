@@ -68,7 +68,12 @@ def appended(root: StrPath, name: str) -> IO[bytes]:
     Raises:
         UnsafeFileError: If it is no regular file, has another name, or its folder is none.
     """
-    return os.fdopen(_in_place(root, name, os.O_WRONLY | os.O_APPEND), "ab", buffering=0)
+    return os.fdopen(append(root, name), "ab", buffering=0)
+
+
+def append(root: StrPath, name: str) -> int:
+    """Return the descriptor of what `appended` opens, for a process that is to print there."""
+    return _in_place(root, name, os.O_WRONLY | os.O_APPEND)
 
 
 def held(root: StrPath, name: str) -> IO[bytes]:

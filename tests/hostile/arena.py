@@ -68,6 +68,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "report": ("report", "{run}", "--out", "{out}/report.html"),
     "report BOTH": ("report", "{run}", "{mine}", "--out", "{out}/report.html"),
     "queue": ("queue", "{batch}"),
+    "queue ROOT": ("queue", "{root}"),
     "submit": ("submit", "{run}", "hydra/launcher=slurm", "hydra.launcher.python={python}"),
     "submit --dry-run": ("submit", "--dry-run", "{run}", "hydra/launcher=slurm"),
     "runs ls": ("runs", "ls"),
@@ -118,11 +119,12 @@ CHANGING = ("runs pin", "runs pin --off", "runs rm", "jobs cancel", "jobs cancel
 _LONG = frozenset(("run --ranks", "reproduce", "reproduce --code", "queue", "jobs retry", "jobs retry --here",
                    "jobs retry PLACE", "submit", "train --reuse"))  # fmt: skip
 
-_CACHES = ("home/.cache/", "home/.local/state/leyden/", "out/", "slurm.calls")
+_CACHES = ("home/.cache/", "home/.local/", "out/", "slurm.calls")
 WRITES: dict[str, tuple[str, ...]] = {
     "runs rm": ("project/runs/.trash/",),
     "runs rm --empty-trash": ("project/runs/.trash/",),
     "train --reuse": ("project/runs/digits_mlp/",),
+    "queue ROOT": ("project/runs/queue/queue.lock",),
 }
 """Where a verb may write beside the stranger's own folder, a cache, and what it was told to write."""
 
@@ -213,6 +215,7 @@ class Sandbox:
         return {
             **kept, "PATH": path, "HOME": str(self.home), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline",
             "TERM": "dumb", "NO_COLOR": "1", "PYTHONHASHSEED": "0", "ARENA": str(self.root), "USER": "arena",
+            "CANARY": str(self.canary),
         }  # fmt: skip
 
     # --- what attacks are made of ---------------------------------------------------------
@@ -257,7 +260,7 @@ class Sandbox:
     @property
     def touch(self) -> str:
         """A shell command that leaves the canary."""
-        return f"touch {self.canary}"
+        return "touch $CANARY"
 
     @property
     def python(self) -> str:
@@ -346,9 +349,13 @@ class Arena:
         """
         sandbox = self.sandbox(root)
         attack.build(sandbox.run, sandbox)
+        return self.tried(attack, verb, sandbox)
+
+    def tried(self, attack: Attack, verb: str, sandbox: Sandbox) -> tuple[int, str]:
+        """Give the command in a sandbox in which *attack* was built; returns and asserts what `attempt` does."""
         before, heard = sandbox.snapshot(verb), len(self.heard)
         places = {"run": sandbox.run, "batch": sandbox.batch, "mine": sandbox.mine, "out": sandbox.out,
-                  "python": sys.executable}  # fmt: skip
+                  "root": sandbox.project / "runs", "python": sys.executable}  # fmt: skip
         words = [word.format(**{name: str(place) for name, place in places.items()}) for word in VERBS[verb]]
         code, printed = self.give(sandbox, words, STARTS_PROCESSES if verb in _LONG else LIMIT, attack.terminal)
         told = f"\n{attack.name}: leyden {' '.join(words)}\nexit code {code}\n{printed[-4000:]!s}"

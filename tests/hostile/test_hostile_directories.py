@@ -8,20 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.arena import VERBS, Arena, Attack, Kind
+from tests.hostile.arena import VERBS, Attack, Kind
 
 HERE = Path(__file__).parent
 TABLES = [import_module(f"tests.hostile.{file.stem}") for file in sorted(HERE.glob("attacks_*.py"))]
 ATTACKS: list[Attack] = [attack for table in TABLES for attack in table.ATTACKS]
-USUAL = {"reproduce --code": 2, "jobs logs --job": 2}  # exit codes for a harmless run: no git here, no job; 0 otherwise
+USUAL = {
+    "reproduce --code": 2,
+    "queue ROOT": 2,
+    "jobs logs --job": 2,
+}  # exit codes for a harmless run: no git here, no job; 0 otherwise
 ROWS = [row for attack in ATTACKS for row in attack.rows()]
-
-
-@pytest.fixture(scope="session")
-def arena(tmp_path_factory):
-    made = Arena(tmp_path_factory.mktemp("arena"))
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize(("attack", "verb"), ROWS, ids=[f"{attack.name}-{verb}" for attack, verb in ROWS])

@@ -7,11 +7,12 @@ import time
 import pytest
 
 from leyden.errors import ConfigurationError
-from leyden.launch.jobs.cancelling import cancellable, executing
+from leyden.launch.jobs.cancelling import cancellable
 from leyden.launch.jobs.launchers import FILE, again, keep
 from leyden.launch.jobs.listing import Job
 from leyden.launch.jobs.retrying import refusal, retry
 from leyden.launch.status import Standing
+from leyden.runs.lock import executing
 from leyden.runs.record.files import read
 from leyden.runs.record.job import JobRecord
 from leyden.runs.record.liveness import alive
@@ -105,11 +106,11 @@ def test_only_a_process_that_holds_the_run_is_ever_meant(tmp_path):
     run.update(status="running", **moment)
 
     assert alive(os.getpid(), None)
-    assert executing(read(run.path)) is None
+    assert executing(run.path) is None
     with run.locked():
-        assert executing(read(run.path)) == os.getpid()
+        assert executing(run.path) == os.getpid()
     run.update(host="far")
-    assert executing(read(run.path)) is None
+    assert executing(run.path) is None
 
 
 def test_what_nobody_will_begin_cannot_be_cancelled(tmp_path):

@@ -18,6 +18,7 @@ from leyden.launch.jobs.why import why
 from leyden.launch.slurm_queries import SlurmJob
 from leyden.launch.status import run_status
 from leyden.runs.record.files import read
+from leyden.runs.tail import Log
 from tests.run_directories import make
 
 JOB = {"launcher": "slurm", "id": "12_3", "restarts": 10, "stalled_restarts": 2}
@@ -148,10 +149,11 @@ def test_what_the_cluster_did_is_told_by_slurm(state, code, expected, tmp_path):
     ],
 )
 def test_without_accounts_what_slurm_wrote_into_the_log_tells(line, code, tmp_path):
-    log = tmp_path / "job.out"
+    log = tmp_path / "slurm" / f"{JOB['id']}_0_log.out"
+    log.parent.mkdir()
     log.write_text("step 40\n" + line.format(datetime.now().isoformat(timespec="seconds")) + "\n")
 
-    answer = asked(run(tmp_path, FAR, {**JOB, "log": str(log)}))
+    answer = asked(run(tmp_path, FAR, {**JOB, "batch": str(log.parent)}))
 
     assert answer.code == code
 
@@ -160,9 +162,9 @@ def test_what_ended_an_earlier_attempt_does_not_explain_the_last_one(tmp_path):
     log = tmp_path / "job.out"
     log.write_text("slurmstepd: error: *** JOB 12 ON node1 CANCELLED AT 2020-01-01T00:00:00 DUE TO TIME LIMIT ***\n")
 
-    assert verdict(str(log), None) == "time limit"
-    assert verdict(str(log), time.time() - 60) == ""
-    assert verdict(str(tmp_path), None) == verdict("", None) == ""
+    assert verdict(Log(tmp_path, log.name), None) == "time limit"
+    assert verdict(Log(tmp_path, log.name), time.time() - 60) == ""
+    assert verdict(Log(tmp_path, "none"), None) == verdict(None, None) == ""
 
 
 def test_who_cancelled_is_told(tmp_path):

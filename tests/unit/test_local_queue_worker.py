@@ -12,7 +12,10 @@ from leyden.launch.local.worker import Found, Worker, log_of
 from leyden.runs.record.moments import now
 from tests.run_directories import make
 
-WAITING = "import signal, sys, time; print('up', flush=True); time.sleep(60)"
+WAITING = (
+    "import fcntl, sys, time; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX); "
+    "print('up', flush=True); time.sleep(60)"
+)
 
 
 @pytest.fixture
@@ -22,9 +25,9 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def process():
-    """Return a process that waits to be told something."""
-    found = subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE)
+def process(run):
+    """Return a process that holds the lock of the run, and waits to be told something."""
+    found = subprocess.Popen([sys.executable, "-c", WAITING, str(run.path / ".lock")], stdout=subprocess.PIPE)
     assert found.stdout is not None
     assert found.stdout.readline() == b"up\n"
     yield found

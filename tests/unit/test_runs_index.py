@@ -173,9 +173,14 @@ def test_folders_that_are_no_runs_are_passed_over(root, tmp_path):
     assert len(list_runs(root, tmp_path / "cache")) == 20
 
 
-def test_a_link_to_runs_on_another_disk_is_followed(root, tmp_path):
+def test_a_link_to_runs_on_another_disk_is_followed_where_the_project_trusts_that(root, tmp_path, caplog):
     make(tmp_path / "scratch" / "far", {"seed": 55})
     (root / "scratch").symlink_to(tmp_path / "scratch")
+
+    assert "scratch/far" not in names(list_runs(root, tmp_path / "cache"))
+    assert "where no runs are looked for" in caplog.text
+
+    (tmp_path / "pyproject.toml").write_text('[tool.leyden]\ntrust = ["./scratch"]\n')
 
     assert "scratch/far" in names(list_runs(root, tmp_path / "cache"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from leyden.launch.jobs.questions import Questions
 from leyden.runs.listing import find
 from leyden.runs.record import job as job_records
 from leyden.runs.record.state import PENDING
-from leyden.runs.tail import follow, last_lines, log_file
+from leyden.runs.tail import Log, follow, job_log, last_lines, log_file
 from leyden.terminal import printable_lines
 
 
@@ -32,39 +33,39 @@ def main(argv: Sequence[str]) -> int:
     arguments = parse(options, argv)
     path = find(arguments.run, arguments.root)
     over = _over(path)
-    file = _file(path, arguments.rank, arguments.job)
-    while arguments.follow and file is None and not over():
+    log = _log(path, arguments.rank, arguments.job)
+    while arguments.follow and log is None and not over():
         time.sleep(0.2)
-        file = _file(path, arguments.rank, arguments.job)
-    if file is None:
+        log = _log(path, arguments.rank, arguments.job)
+    if log is None:
         raise RunError(_absent(path, arguments.rank, arguments.job))
-    text, end = last_lines(file, arguments.lines)
+    text, end = last_lines(log, arguments.lines)
     _put(text)
-    for added in follow(path, file, end, ended=over) if arguments.follow else ():
+    for added in follow(path, log, end, ended=over) if arguments.follow else ():
         _put(added)
         if reader_gone():
             break
     return 0
 
 
-def _file(path: Path, rank: int | None, job: bool) -> Path | None:
+def _log(path: Path, rank: int | None, job: bool) -> Log | None:
     """Return the log that is meant; None while it is not there.
 
     Without a choice that is rank 0's, or the job's own where rank 0 has not begun.
     """
-    ranks = path / "logs" / f"rank{rank or 0}.log"
-    log = Path(job_records.read(path).log or "none")
-    own = [log, path / "logs" / log.name]  # the run may have been moved since
-    files = own if job else [ranks] if rank is not None else [ranks, *own]
-    return next((file for file in files if file.is_file()), None)
+    ranks = Log(path, f"logs/rank{rank or 0}.log")
+    own = job_log(path, job_records.read(path))
+    logs = [own] if job else [ranks] if rank is not None else [ranks, own]
+    return next((log for log in logs if log is not None and os.path.lexists(log.path)), None)
 
 
 def _absent(path: Path, rank: int | None, job: bool) -> str:
     record = job_records.read(path)
-    if job and not record.log:
+    own = job_log(path, record)
+    if job and own is None:
         return f"{path} was not handed to a launcher that keeps a log of its job. See the ranks' own: --rank 0"
-    if job:
-        return f"{record.log}, the log of its job, is not there. It is made when the job begins: leyden jobs why {path}"
+    if job and own is not None:
+        return f"{own.path}, the log of its job, is not there. It is made when the job begins: leyden jobs why {path}"
     try:
         log_file(path, rank or 0)
     except RunError as error:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from leyden.cli.columns import COLOURS, on_terminal, render, span
 from leyden.cli.jobs import usage
 from leyden.cli.jobs_arguments import PLACES, complain, parse, parser
+from leyden.cli.runs_arguments import report_problems
 from leyden.cli.streams import reader_gone
 from leyden.config.problems import closest
 from leyden.errors import ConfigurationError
@@ -61,6 +62,7 @@ def _show(arguments: Namespace, states: set[str], launchers: set[str]) -> None:
         clear()
     print("\n".join(lines), flush=True)
     complain(questions)
+    report_problems((job.name, job.files.status.problem) for job in jobs)
     sys.stderr.flush()
 
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from leyden.cli.outcome import run_and_report
 from leyden.cli.trusting import add_trust
-from leyden.errors import RunError
+from leyden.config.trust import Trust
+from leyden.errors import ConfigurationError, RunError
 from leyden.processes.lifeline import watch
 from leyden.runs.directory import RunDirectory
+from leyden.runs.guard import contained
 from leyden.terminal import complain
 
 
@@ -29,7 +31,9 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"argument --ranks: {arguments.ranks}: expected a number from 1 on")
     try:
         directory = RunDirectory(arguments.directory)
-    except RunError as error:
+        if arguments.ranks is not None:  # what starts them writes, too
+            contained(directory.path, Trust.of(directory.path, arguments.trust))
+    except (ConfigurationError, RunError) as error:
         complain(error)
         return 2
     watch()

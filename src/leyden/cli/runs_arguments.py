@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import fill, indent
 
@@ -11,7 +11,9 @@ from leyden.cli.columns import number, on_terminal, span
 from leyden.runs.listing import FIELDS, MISSING, TIMES, Run, default_root, list_runs
 from leyden.runs.query import conditions, ordered, select
 from leyden.runs.record.state import UNSETTLED
+from leyden.terminal import complain, printable
 
+_PROBLEMS = 10  # that are said
 CONDITIONS = """conditions:
   status=finished  seed=1,2,3  model.hidden=[64]  optimizer=adamw  'test_acc>0.97'  'age<2d'  name~mlp
   Keys of the config, options of groups, metrics, and
@@ -55,6 +57,15 @@ def selected(arguments: Namespace, words: Sequence[str]) -> list[Run]:
     found = select(list_runs(arguments.root), conditions(words))
     keys = [key for given in getattr(arguments, "sort", None) or () for key in given.split(",")]
     return ordered(found, keys)
+
+
+def report_problems(found: Iterable[tuple[str, str]]) -> None:
+    """Say on the error stream of which runs a list does not tell everything, given as names and what is wrong."""
+    problems = [f"{name}: {problem}" for name, problem in found if problem]
+    for each in problems[:_PROBLEMS]:
+        complain(printable(each))
+    if len(problems) > _PROBLEMS:
+        complain(f"and {len(problems) - _PROBLEMS} more runs have files that cannot be read: leyden runs show RUN")
 
 
 def keys_of(words: Sequence[str], sort: Sequence[str]) -> list[str]:

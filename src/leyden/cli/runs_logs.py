@@ -22,10 +22,10 @@ def main(argv: Sequence[str]) -> int:
     options.add_argument("--rank", type=int, default=0, help="whose log (default: %(default)s)")
     arguments = parse(options, argv)
     path = find(arguments.run, arguments.root)
-    file = log_file(path, arguments.rank)
-    text, end = last_lines(file, arguments.lines)
+    log = log_file(path, arguments.rank)
+    text, end = last_lines(log, arguments.lines)
     _put(text)
-    for added in follow(path, file, end) if arguments.follow else ():
+    for added in follow(path, log, end) if arguments.follow else ():
         _put(added)
         if reader_gone():
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leyden.cli.columns import on_terminal, render
-from leyden.cli.runs_arguments import cell, keys_of, metrics_of, parse, parser, selected
+from leyden.cli.runs_arguments import cell, keys_of, metrics_of, parse, parser, report_problems, selected
 from leyden.runs.exporting import nested
 from leyden.runs.listing import Run
 from leyden.runs.query import require
@@ -31,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.json:
         print(as_json([nested(run) for run in kept]))
         return 0
+    report_problems((run.name, run.facts["problem"]) for run in kept)
     if arguments.columns:
         columns = arguments.columns.split(",")
         require(runs, columns)

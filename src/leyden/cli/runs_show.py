@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from leyden import regular
 from leyden.cli.columns import COLOURS, aligned, coloured, longest, number, span
 from leyden.cli.runs_arguments import parse, parser, status
+from leyden.config.bounded import LARGEST
 from leyden.config.project import shown
+from leyden.runs import gate
 from leyden.runs.archive import is_checkpoint
 from leyden.runs.differing import changed_files, fingerprint
 from leyden.runs.exporting import finite, nested
@@ -33,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     path = find(arguments.run, arguments.root)
     run = one(path, arguments.root)
     if arguments.config:
-        print(printable_lines((path / "config.yaml").read_text(encoding="utf-8", errors="replace"), longest()), end="")
+        print(printable_lines(regular.read(path, "config.yaml", LARGEST).decode("utf-8", "replace"), longest()), end="")
     elif arguments.json:
         documents = {name: document(path / f"{name}.json") for name in DOCUMENTS}
         print(as_json(finite({**nested(run), **documents})))
@@ -69,8 +72,9 @@ def page(run: Run) -> list[str]:
 
 def checkpoints(path: Path) -> list[Path]:
     """Return the checkpoints of a run, the newest first."""
-    files = [each for each in (path / "checkpoints").rglob("*.ckpt") if is_checkpoint(each)]
-    return sorted(files, key=lambda each: each.stat().st_mtime_ns, reverse=True)
+    folder = path / "checkpoints"
+    files = [each for each in folder.rglob("*.ckpt") if is_checkpoint(each)] if gate.is_followed(folder, path) else []
+    return sorted(files, key=lambda each: each.lstat().st_mtime_ns, reverse=True)
 
 
 def _bytes(checkpoint: Path) -> int:

@@ -15,11 +15,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from leyden import regular
+from leyden.errors import UnsafeFileError
 from leyden.processes import signals
 from leyden.runs.variables import missing
 
 EXECUTING = ("train", "run", "evaluate", "predict", "reproduce")
-_LARGEST = 2**20  # bytes of a config that are looked at
+_LARGEST = 2**22  # bytes of a config that is looked at
 _ours = False
 
 
@@ -69,12 +71,14 @@ def _level(words: Sequence[str]) -> str | None:
 
 def _recorded(path: str) -> list[str]:
     """Return the value of ``deterministic`` in the config of the run that *path* is, or lies in."""
-    while not os.path.isfile(os.path.join(path, "config.yaml")):
+    while not os.path.lexists(os.path.join(path, "config.yaml")):
         path, here = os.path.dirname(path), path
         if path == here:
             return []
-    with open(os.path.join(path, "config.yaml"), encoding="utf-8", errors="replace") as file:
-        lines = file.read(_LARGEST).splitlines()
+    try:
+        lines = regular.read(path, "config.yaml", _LARGEST).decode("utf-8", "replace").splitlines()
+    except (OSError, UnsafeFileError):
+        return []  # the command itself says what is wrong with it
     return [line.partition(":")[2].partition("#")[0] for line in lines if line.startswith("deterministic:")]
 
 

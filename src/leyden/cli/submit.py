@@ -21,11 +21,13 @@ from leyden.config.app import LAUNCHER, run_app
 from leyden.config.compose import compose, session
 from leyden.config.jobs import Job
 from leyden.config.launchers import LOCAL, LauncherPlugin, plugin_of
+from leyden.config.trust import Trust
 from leyden.errors import ConfigurationError, RunError
 from leyden.launch.slurm import launcher as slurm
 from leyden.launch.slurm.plugin import SlurmPlugin
 from leyden.launch.slurm.script import tried
 from leyden.runs.directory import RunDirectory
+from leyden.runs.guard import contained
 from leyden.terminal import complain
 
 DEFAULT = f"{LAUNCHER}=slurm"
@@ -40,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         if not directories:
             how = Submitting(given.reuse, given.wait, given.dry_run, given.test_only)
             return run_app("train", [*overrides, *_default(overrides)], task, how)
-        return _submit([RunDirectory(each) for each in directories], overrides, given)
+        return _submit([_judged(each, given.trust) for each in directories], overrides, given)
     except (ConfigurationError, RunError) as error:
         complain(error)
         return 2
@@ -76,6 +78,12 @@ class Submitting(Starting):
                 "one run or a grid of them with --dry-run or --test-only. Leave the sweeper out: hydra/sweeper=basic"
             )
         return super().results(plugin, jobs)
+
+
+def _judged(given: str, trusted: Sequence[str]) -> RunDirectory:
+    directory = RunDirectory(given)
+    contained(directory.path, Trust.of(directory.path, trusted))
+    return directory
 
 
 def _submit(directories: list[RunDirectory], overrides: Sequence[str], given: argparse.Namespace) -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import stat
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from leyden import regular
+from leyden.errors import UnsafeFileError
 from leyden.processes.failure import STOPPED
 from leyden.processes.lifeline import Lifeline
 
@@ -198,21 +199,6 @@ def open_output(path: Path) -> int:
         OSError: If they are, or the file cannot be opened.
     """
     try:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            file = os.open(path.name, flags, 0o666, dir_fd=folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise OSError(error.errno, _not_written(error), str(path)) from error
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
-    os.set_blocking(file, True)
-    return file
-
-
-def _not_written(error: OSError) -> str:
-    links = {errno.ELOOP: "is a link, which is not followed", errno.ENOTDIR: "lies in what is no folder but a link"}
-    return links.get(error.errno or 0, os.strerror(error.errno or 0))
+        return regular.append(path.parent.parent, f"{path.parent.name}/{path.name}")
+    except UnsafeFileError as error:
+        raise OSError(errno.EINVAL, str(error), str(path)) from error

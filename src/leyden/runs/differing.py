@@ -14,13 +14,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from leyden import regular
+from leyden.errors import RunError
 from leyden.runs.difference import STARTING
 from leyden.runs.listing import MISSING, one
 from leyden.runs.reading import document, numbers
 from leyden.runs.sections import flat
 
 SECTIONS = ("config", "code", "environment", "data", "metrics")
-LARGEST = 50_000_000  # characters of a patch that are looked at
+LARGEST = 50_000_000  # bytes of a patch that are looked at
 _ENVIRONMENT = ("environment", "determinism", "seeds", "world", "slurm", "entry")
 _DATA = ("data", "loaders")
 _STARTING = tuple(f"variables.{name}" for name in (*STARTING, "*_CACHE_DIR"))
@@ -106,10 +108,11 @@ def _code(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def changed_files(patch: Path) -> dict[str, str]:
     """Return for each file that a patch changes how many lines it adds and removes."""
-    if not patch.is_file():
+    try:
+        with regular.opened(patch.parent, patch.name) as file:
+            text = file.read(LARGEST).decode("utf-8", "replace")
+    except (OSError, RunError):
         return {}
-    with open(patch, encoding="utf-8", errors="replace") as file:
-        text = file.read(LARGEST)
     names = _FILE_OF_PATCH.findall(text)
     parts = _FILE_OF_PATCH.split(text)[2::2]
     return {f"file {name}": _counted(part) for name, part in zip(names, parts, strict=True)}

@@ -60,7 +60,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).resolve()
+        self.path = gate.named(path)
         gate.check(self.path)
         if not regular.there(self.path, "config.yaml"):
             what = "holds no config.yaml" if self.path.is_dir() else "is no directory"
@@ -102,7 +102,8 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         """Return the config, with paths of a directory that was moved brought up to date."""
         found = load(self.config_file)
-        recorded = str(found.get("paths", {}).get("run_dir", self.path))
+        paths = found.get("paths")
+        recorded = str(paths.get("run_dir", self.path)) if isinstance(paths, dict) else str(self.path)
         moved: dict[str, Any] = relocated(found, recorded, str(self.path))
         return moved
 

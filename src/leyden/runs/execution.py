@@ -16,10 +16,11 @@ import socket
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from leyden import ranks, rng, secrets
+from leyden import ranks, regular, rng, secrets
 from leyden.callback import Callback
 from leyden.config.build import build
 from leyden.config.trust import Trust
@@ -263,7 +264,7 @@ class _Masking(logging.Formatter):
 def log_of(directory: RunDirectory, rank: int | None = None) -> Path:
     """Return the file of what rank *rank* has to say, by default this one; its folder is made."""
     found = ranks.current()
-    (directory.path / "logs").mkdir(exist_ok=True)
+    regular.folder(directory.path, "logs")
     own = 0 if found is None else found.rank
     return directory.path / "logs" / f"rank{own if rank is None else rank}.log"
 
@@ -271,7 +272,8 @@ def log_of(directory: RunDirectory, rank: int | None = None) -> Path:
 @contextmanager
 def _log_file(directory: RunDirectory) -> Iterator[None]:
     """Copy log messages and warnings to this rank's own file."""
-    handler = logging.FileHandler(log_of(directory), encoding="utf-8")
+    name = str(log_of(directory).relative_to(directory.path))
+    handler = logging.StreamHandler(TextIOWrapper(regular.appended(directory.path, name), "utf-8", write_through=True))
     handler.setFormatter(_Masking("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     log.setLevel(logging.INFO)
@@ -284,3 +286,4 @@ def _log_file(directory: RunDirectory) -> Iterator[None]:
         for each in (root, log):
             each.removeHandler(handler)
         handler.close()
+        handler.stream.close()

@@ -30,6 +30,34 @@ FOLDERS = ("logs",)
 """Names of folders that Leyden writes into itself; links in the place of others are judged by `leyden.runs.guard`."""
 
 
+def named(given: str | os.PathLike[str]) -> Path:
+    """Return the directory that a command was given, links on the way to it resolved.
+
+    Raises:
+        RunError: If it is itself a link that leads out of the folder it lies in, to a place that is not trusted: what
+            was meant to be done to a stranger's run would be done to another one.
+    """
+    path = Path(given)
+    real = path.resolve()
+    if path.is_symlink() and not real.is_relative_to(path.parent.resolve()) and not _reaches(real, path.parent):
+        raise RunError(
+            f"{os.fspath(given)} is a link to {real}, which lies somewhere else. Expected a directory. If that one is "
+            "meant, give its own path."
+        )
+    return real
+
+
+def is_followed(link: Path, path: Path) -> bool:
+    """Whether a folder of the run in *path* may be looked into: it is no link, or leads to what is trusted."""
+    return not link.is_symlink() or _reaches(link.resolve(), path)
+
+
+def _reaches(target: Path, path: Path) -> bool:
+    from leyden.config.trust import Trust  # reads the project's settings
+
+    return Trust.of(path).reaches(target)
+
+
 def check(path: Path) -> None:
     """Refuse a run directory whose files are none, or whose name could be taken for something else.
 

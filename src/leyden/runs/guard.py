@@ -22,6 +22,7 @@ from leyden.errors import ConfigurationError, RunError
 from leyden.runs.directory import RunDirectory
 from leyden.runs.origin import is_own
 
+_WRITTEN_IN_PLACE = (".log", ".out", ".csv", ".f64", ".lock")  # all other files are replaced by new ones
 _LIMITS = {  # bytes; what is read as a whole
     "config.yaml": 4 * 2**20, "overrides.yaml": 4 * 2**20, "status.json": 2**20, "result.json": 4 * 2**20,
     "manifest.json": 64 * 2**20, "fingerprint.json": 2**20, "reproduction.json": 64 * 2**20,
@@ -69,6 +70,11 @@ def contained(path: Path, trust: Trust | None = None) -> None:
                 _check_link(Path(entry.path), path, trust)
         elif not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
             raise RunError(f"{entry.path} is neither a file nor a folder. Expected nothing else in a run. Remove it.")
+        elif stat.S_ISREG(found.st_mode) and found.st_nlink > 1 and entry.name.endswith(_WRITTEN_IN_PLACE):
+            raise RunError(
+                f"{entry.path} has another name somewhere else (a hard link): what is written to it would be written "
+                "there, too. Expected a file of the run alone. Put a copy in its place."
+            )
     for name, largest in _LIMITS.items():
         file = path / name
         if file.is_file() and file.stat().st_size > largest:
@@ -99,11 +105,19 @@ def _entries(path: Path) -> Iterator[os.DirEntry[str]]:
     """Yield everything below *path*, links not followed."""
     folders = [os.fspath(path)]
     while folders:
-        with os.scandir(folders.pop()) as found:
-            for entry in found:
-                yield entry
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = list(found)
+        except OSError as error:
+            raise RunError(
+                f"{folder} cannot be looked into: {error.strerror}. Expected a run, all of which can be judged before "
+                "anything is done with it. Remove the folder, or give yourself the right to read it."
+            ) from None
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
 
 
 def _nobody_follows(link: Path) -> bool:

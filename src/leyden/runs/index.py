@@ -19,11 +19,17 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leyden.runs.reading import Facts, facts, is_run
 from leyden.runs.sections import Sections
+from leyden.terminal import printable
+from leyden.warnings import log
+
+if TYPE_CHECKING:
+    from leyden.config.trust import Trust
 
 VERSION = 1
 _FILES = ("status.json", "config.yaml", "result.json")
@@ -118,15 +124,16 @@ def stamp_of(path: str) -> list[int]:
 def discover(root: Path, known: Mapping[str, Any]) -> Iterator[str]:
     """Yield the paths, below *root*, of its run directories; nothing is looked for inside of those.
 
-    Hidden folders are passed over. A link to a folder outside is followed, one to a folder
-    inside is not: its runs are found where they are.
+    Hidden folders are passed over. A link to a folder inside is not followed: its runs are found where they are. One
+    to a folder outside is followed if the project trusts that folder: a stranger's may lead anywhere.
     """
+    follow = _Links(root).are_followed
     waiting = [("", 0)]
     while waiting:
         folder, depth = waiting.pop()
         for name, linked in _folders(f"{root}/{folder}"):
             path = f"{folder}{name}"
-            if linked and _lies_in(f"{root}/{path}", str(root)):
+            if linked and not follow(f"{root}/{path}"):
                 continue
             if path in known or is_run(f"{root}/{path}"):
                 yield path
@@ -143,9 +150,30 @@ def _folders(path: str) -> list[tuple[str, bool]]:
         return []
 
 
-def _lies_in(link: str, root: str) -> bool:
-    real = os.path.realpath(link)
-    return real == root or real.startswith(f"{root}/") or root.startswith(f"{real}/")
+class _Links:
+    """Links to folders below *root*; most output folders have none, so that nothing is looked up beforehand."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = os.path.realpath(root)
+
+    def are_followed(self, link: str) -> bool:
+        """Whether the folder that *link* leads to is looked into; if not, and it lies outside, that is said."""
+        real = os.path.realpath(link)
+        if os.path.commonpath([real, self.root]) in (real, self.root):
+            return False
+        if self._trusted.reaches(Path(real)):
+            return True
+        log.warning(
+            "%s is a link to %s, where no runs are looked for. Name that folder, --in %s, or allow it for good: "
+            "trust = [...] under [tool.leyden] in pyproject.toml", *map(printable, (link, real, real)),
+        )  # fmt: skip
+        return False
+
+    @cached_property
+    def _trusted(self) -> Trust:
+        from leyden.config.trust import Trust  # imports torch, by the tables of what is harmless
+
+        return Trust.of(Path(self.root))
 
 
 def user_cache() -> Path:

@@ -7,12 +7,13 @@ step on the same disk, and comes back by being moved back.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 
+from leyden import atomic, regular
 from leyden.errors import RunError
-from leyden.runs.reading import PIN, is_run
+from leyden.runs.gate import PIN
+from leyden.runs.reading import is_run
 from leyden.runs.record.liveness import state
 from leyden.runs.record.state import EXECUTED, RunState
 from leyden.runs.record.status import read
@@ -22,19 +23,20 @@ TRASH = ".trash"
 
 def pin(path: Path) -> None:
     """Protect a run from being removed."""
-    (path / PIN).touch()
+    regular.held(path, PIN).close()
 
 
 def unpin(path: Path) -> None:
     """Take the protection away."""
-    (path / PIN).unlink(missing_ok=True)
+    if regular.there(path, PIN):
+        (path / PIN).unlink(missing_ok=True)
 
 
 def refusal(path: Path) -> str | None:
     """Return why the run in *path* must not be removed; None if it may be."""
     if not is_run(str(path)):
         return f"{path} is no run: it holds no config.yaml beside a status.json"
-    if (path / PIN).exists():
+    if os.path.lexists(path / PIN):
         return f"{path} is pinned. Take the pin off first: leyden runs pin --off {path}"
     status = read(path)
     standing = state(status, time.time())
@@ -64,8 +66,9 @@ def remove(path: Path, root: Path) -> Path:
         raise RunError(reason)
     path, root = path.resolve(), root.resolve()
     inside = root in path.parents
+    directory = RunDirectory(path)
     target = _place(root if inside else path.parent) / (path.relative_to(root) if inside else path.name)
-    with RunDirectory(path).locked():  # nobody begins to execute it while it moves
+    with directory.locked():  # nobody begins to execute it while it moves
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             os.rename(path, target)
@@ -77,11 +80,11 @@ def remove(path: Path, root: Path) -> Path:
 def _place(folder: Path) -> Path:
     """Return a new folder in the trash, named by the moment."""
     name = time.strftime("%Y-%m-%d_%H-%M-%S")
-    number = 0
+    trash, number = regular.folder(folder, TRASH), 0
     while True:
-        place = folder / TRASH / (f"{name}-{number}" if number else name)
+        place = trash / (f"{name}-{number}" if number else name)
         try:
-            place.mkdir(parents=True)
+            place.mkdir()
         except FileExistsError:
             number += 1
         else:
@@ -89,15 +92,20 @@ def _place(folder: Path) -> Path:
 
 
 def trashed(root: Path) -> list[Path]:
-    """Return what lies in the trash of an output folder, the oldest first."""
+    """Return what lies in the trash of an output folder, the oldest first.
+
+    Raises:
+        UnsafeFileError: If the trash is a link, or no folder.
+    """
+    regular.check(root, (), (TRASH,))
     folder = root / TRASH
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def size(path: Path) -> int:
     """Return the bytes that the files below *path* take; links are not followed."""
-    total = 0
-    for folder, _, names in os.walk(path):
+    total = os.lstat(path).st_size if os.path.islink(path) else 0
+    for folder, _, names in os.walk(path) if total == 0 else ():
         total += sum(os.lstat(os.path.join(folder, name)).st_size for name in names)
     return total
 
@@ -106,5 +114,5 @@ def empty(root: Path) -> int:
     """Delete what lies in the trash of an output folder, for good; returns how much it was."""
     places = trashed(root)
     for place in places:
-        shutil.rmtree(place)
+        atomic.remove(place)  # of a link the link alone
     return len(places)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from leyden.config.problems import closest
 from leyden.config.project import project_root, shown
 from leyden.errors import RunError
+from leyden.runs import gate
 from leyden.runs.index import Index
 from leyden.runs.reading import Facts, facts, is_run
 from leyden.runs.record.liveness import state
@@ -159,12 +160,24 @@ def list_runs(root: Path, cache: Path | None = None) -> list[Run]:
     return sorted(found, key=lambda run: (run.status.created, run.name), reverse=True)
 
 
+def judged(given: str | Path) -> Path:
+    """Return the run directory that was named, if `leyden.runs.gate` lets it through.
+
+    Raises:
+        RunError: If it does not.
+    """
+    path = gate.named(given)
+    gate.check(path)
+    return path
+
+
 def one(path: Path, root: Path) -> Run:
     """Return the run in the directory *path*, read just now.
 
     Raises:
-        RunError: If there is no run.
+        RunError: If there is no run, or `leyden.runs.gate` refuses it.
     """
+    gate.check(path)
     sections = Sections()
     found = facts(str(path), sections)
     if found is None:
@@ -196,17 +209,17 @@ def find(word: str, root: Path, cache: Path | None = None) -> Path:
     given = Path(word)
     inside = os.path.relpath(given, root)
     if is_run(str(given)):
-        return given.resolve()
+        return judged(given)
     if given.is_dir() and not root.is_dir():
         raise RunError(f"{word} is no run: it holds no config.yaml beside a status.json. Give a run directory.")
     runs = list_runs(root, cache)
     if word == "last" and runs:
-        return Path(runs[0].path)
+        return judged(runs[0].path)
     part = word if inside.startswith("..") or os.sep not in word else inside  # runs/digits_mlp/2026 is meant below runs
     exact = [run for run in runs if run.name in (word, part) or run.name.endswith(f"/{word}")]
     matches = exact or [run for run in runs if part in run.name] or [run for run in runs if word in run.name]
     if len(matches) == 1:
-        return Path(matches[0].path)
+        return judged(matches[0].path)
     raise RunError(_ambiguous(word, matches) if matches else _unknown(word, runs, root))
 
 

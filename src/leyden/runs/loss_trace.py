@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leyden import regular
+
 NAN = float("nan")  # for a step without a loss; any other NaN is written with these bits, too
 CAPACITY = 1024  # losses that wait
 
@@ -58,11 +60,10 @@ class LossTrace:
             keep: 0 starts a new file.
             device: Where losses wait in a buffer; None where each is a number at once.
         """
-        here = self.path.is_file()
-        found = self.path.read_bytes()[: 8 * keep] if keep and here else b""
+        self._file = regular.held(self.path.parent, self.path.name)
+        found = self._file.read(8 * keep) if keep else b""
         found = found[: len(found) // 8 * 8]
         lost = keep - len(found) // 8
-        self._file = open(self.path, "r+b" if here else "w+b", buffering=0)  # noqa: SIM115 - see close
         self._file.truncate(len(found))
         self._file.seek(len(found))
         padding = np.full(lost, NAN, "<f8").tobytes()

@@ -12,22 +12,27 @@ import os
 from pathlib import Path
 from typing import Any
 
+from leyden import regular
+from leyden.config.bounded import LARGEST
 from leyden.errors import RunError
+from leyden.runs.gate import PIN
 from leyden.runs.record.status import read as read_status
-from leyden.runs.sections import LIMIT, Sections
+from leyden.runs.sections import Sections
 from leyden.runs.signature import signature
 
 Facts = dict[str, Any]
-PIN = "pinned"
 _LONGEST = 1000  # characters of one entry of a status
 _TAIL = 65_536  # bytes of metrics.csv that the last values are looked for in
 _CODE = ("hash", "commit", "branch", "dirty")
 
 
 def is_run(path: str) -> bool:
-    """Tell whether the folder *path* is a run: it holds a config, and what Leyden writes beside it."""
+    """Tell whether the folder *path* is a run: it holds a config, and what Leyden writes beside it.
+
+    What has their names may be anything: a link, a pipe. Nothing of it is opened here; see `leyden.runs.gate`.
+    """
     beside = ("status.json", "overrides.yaml")
-    return os.path.isfile(f"{path}/config.yaml") and any(os.path.isfile(f"{path}/{name}") for name in beside)
+    return os.path.lexists(f"{path}/config.yaml") and any(os.path.lexists(f"{path}/{name}") for name in beside)
 
 
 def facts(path: str, sections: Sections) -> Facts | None:
@@ -50,7 +55,7 @@ def facts(path: str, sections: Sections) -> Facts | None:
         "status": status.entries(_LONGEST),
         "metrics": numbers(metrics) if isinstance(metrics, dict) else last_values(Path(path, "metrics.csv")),
         "code": _code(manifest),
-        "pinned": os.path.exists(f"{path}/{PIN}"),
+        "pinned": os.path.lexists(f"{path}/{PIN}"),
         "signature": signature({sections.rows[at][1]: sections.rows[at][3] for at in config.values()})
         if config
         else "",
@@ -61,9 +66,7 @@ def facts(path: str, sections: Sections) -> Facts | None:
 def document(path: Path, limit: int = 64_000_000) -> dict[str, Any]:
     """Return the mapping in a JSON file; an empty one if there is none, or it is larger than *limit* bytes."""
     try:
-        if not path.is_file() or path.stat().st_size > limit:  # no pipe, which would never end
-            return {}
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(regular.read(path.parent, path.name, limit))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -86,17 +89,15 @@ def numbers(values: dict[Any, Any]) -> dict[str, float]:
 
 def last_values(path: Path) -> dict[str, float]:
     """Return the last number in each column of a ``metrics.csv``: how an unfinished run stands."""
-    if not path.is_file():
-        return {}
     try:
-        with open(path, "rb") as file:
+        with regular.opened(path.parent, path.name) as file:
             header = file.readline(_TAIL)
-            start = max(len(header), path.stat().st_size - _TAIL)
+            start = max(len(header), os.fstat(file.fileno()).st_size - _TAIL)
             file.seek(start)
             lines = file.read(_TAIL).decode("utf-8", "replace").split("\n")[:-1]  # the last one may be torn
-    except OSError:
+        names = next(csv.reader([header.decode("utf-8", "replace")]), [])
+    except (OSError, ValueError, csv.Error):
         return {}
-    names = next(csv.reader([header.decode("utf-8", "replace")]), [])
     found: dict[str, float] = {}
     for line in reversed(lines[1:] if start > len(header) else lines):
         cells = zip(names, line.split(","), strict=False)
@@ -113,11 +114,10 @@ def _is_number(cell: str) -> bool:
 
 
 def _sections(path: str, name: str, sections: Sections, problems: list[str]) -> dict[str, int]:
-    if not os.path.isfile(f"{path}/{name}"):
-        return {}
     try:
-        with open(f"{path}/{name}", encoding="utf-8") as file:
-            return sections.read(file.read(LIMIT + 1))
+        return sections.read(regular.read(path, name, LARGEST).decode("utf-8"))
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError, RunError) as error:
         problems.append(f"{name}: {error}")
         return {}

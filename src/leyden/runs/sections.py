@@ -21,13 +21,12 @@ from typing import Any, ClassVar
 
 import yaml
 
+from leyden.config.bounded import DEEPEST, LARGEST
 from leyden.errors import RunError
 from leyden.paths import relocated
 from leyden.runs.signature import identity
 
 RUN_DIR = "<run_dir>"
-LIMIT = 4_000_000  # characters
-DEEPEST = 100
 _CUT = re.compile(r"^(?=[^\s\-#])", re.MULTILINE)
 _RUN_DIR_LINE = re.compile(r"^paths:\n(?:  .*\n)*?  run_dir: (/[\w./+-]+)$", re.MULTILINE)
 _NUMBER = re.compile(r"^[-+]?\d+(?:_\d+)*(?:\.[\d_]*)?[eE][-+]?\d+$")  # floats of OmegaConf that YAML 1.1 has not
@@ -51,8 +50,8 @@ def parse(text: str) -> Any:
     Raises:
         RunError: If it is no YAML, too large, or holds anything but plain values.
     """
-    if len(text) > LIMIT:
-        raise RunError(f"it has {len(text)} characters; a config has less than {LIMIT}")
+    if len(text) > LARGEST:
+        raise RunError(f"it has {len(text)} characters; a config has less than {LARGEST}")
     try:
         _check(text)
         return yaml.load(text, Loader=_Loader)
@@ -101,7 +100,7 @@ class Sections:
         Raises:
             RunError: If the text cannot be read as a mapping of plain values.
         """
-        if len(text) > LIMIT:
+        if len(text) > LARGEST:
             parse(text)
         found = _RUN_DIR_LINE.search(text)
         if found is None and re.search(r"^paths:", text, re.MULTILINE):

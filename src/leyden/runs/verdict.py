@@ -16,13 +16,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from leyden import regular
 from leyden.errors import RunError
 from leyden.runs.directory import RunDirectory
+
+_LARGEST, _LARGEST_LOSSES = 2**20, 2**33  # bytes
 
 
 class Outcome(StrEnum):
@@ -128,8 +130,8 @@ def fingerprint(directory: RunDirectory) -> dict[str, Any]:
     """
     path = directory.path / "fingerprint.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = json.loads(regular.read(directory.path, path.name, _LARGEST))
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(
             f"{directory.path} has no fingerprint that could be read ({error}), so that nothing can be compared. "
             "A run gets one when it is executed by leyden train or leyden run."
@@ -141,10 +143,10 @@ def fingerprint(directory: RunDirectory) -> dict[str, Any]:
 
 def losses(directory: RunDirectory, until: int | None = None) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return the loss of each training step, at most *until* of them."""
-    path: Path = directory.path / "losses.f64"
-    if not path.is_file():
+    if not regular.there(directory.path, "losses.f64"):
         return np.empty(0)
-    return np.fromfile(path, dtype="<f8", count=-1 if until is None else until)
+    content = regular.read(directory.path, "losses.f64", _LARGEST_LOSSES)
+    return np.frombuffer(content[: len(content) // 8 * 8], dtype="<f8")[:until].copy()
 
 
 def _weights(what: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> Check:

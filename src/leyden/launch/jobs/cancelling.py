@@ -17,14 +17,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from leyden.errors import RunError
+from leyden import regular
+from leyden.errors import ConfigurationError, RunError
 from leyden.launch import slurm_queries
 from leyden.launch.jobs.listing import Job, Outcome
+from leyden.launch.jobs.ownership import is_job_of
 from leyden.launch.status import CANCELLED
+from leyden.runs import gate
 from leyden.runs.directory import RunDirectory
-from leyden.runs.record.files import RunFiles, read
+from leyden.runs.lock import executing
+from leyden.runs.record.files import read
 from leyden.runs.record.job import LOCAL, mark_cancelled
-from leyden.runs.record.liveness import alive, is_here
+from leyden.runs.record.liveness import alive
 from leyden.runs.record.moments import now
 from leyden.runs.record.state import EXECUTED, PENDING, RunState
 
@@ -47,19 +51,38 @@ def cancel(jobs: Sequence[Job], kill: bool = False) -> list[Outcome]:
     Returns:
         An outcome for each, in their order.
     """
-    meant = [job for job in jobs if cancellable(job)]
+    refused = {job.path: reason for job in jobs if (reason := _refusal(job)) is not None}
+    meant = [job for job in jobs if job.path not in refused]
     for job in meant:
         mark_cancelled(job.path, _user())
     at_slurm = [job for job in meant if job.files.job.slurm_id]
     problem = slurm_queries.cancel([job.files.job.slurm_id for job in at_slurm], kill)
     waiting_first = sorted(jobs, key=lambda job: job.state is not RunState.QUEUED)  # or their queue begins the next one
-    outcomes = {job.path: _outcome(job, job in meant, job in at_slurm, problem, kill) for job in waiting_first}
+    outcomes = {
+        job.path: refused.get(job.path) or _outcome(job, job in at_slurm, problem, kill) for job in waiting_first
+    }
     return [outcomes[job.path] for job in jobs]
 
 
-def _outcome(job: Job, meant: bool, at_slurm: bool, problem: str | None, kill: bool) -> Outcome:
-    if not meant:
+def _refusal(job: Job) -> Outcome | None:
+    """Return why *job* is not ended; None if it is to be: nobody else's job or process is, whatever its files say."""
+    if not cancellable(job):
         return Outcome(job, "nothing to cancel")
+    try:
+        gate.check(job.path)
+    except RunError as error:
+        return Outcome(job, str(error), failed=True)
+    id_ = job.files.job.slurm_id
+    if id_ and not is_job_of(job.path, job.files.job):
+        return Outcome(
+            job,
+            f"neither your own submissions nor SLURM say that job {id_} is this run's. If it is: scancel {id_}",
+            True,
+        )
+    return None
+
+
+def _outcome(job: Job, at_slurm: bool, problem: str | None, kill: bool) -> Outcome:
     if at_slurm and problem is not None:
         mark_cancelled(job.path, None)
         return Outcome(job, problem, failed=True)
@@ -75,47 +98,37 @@ def _is_starting(job: Job) -> bool:
 
     It is waited for: what is ended then is the run itself.
     """
-    if job.files.job.launcher != LOCAL:
+    if job.files.job.launcher != LOCAL or not _is_queue_of(Path(job.files.job.batch), job.path):
         return False
     deadline = time.monotonic() + _BEGINS_WITHIN
     while _has_process(job) and time.monotonic() < deadline:
-        if executing(read(job.path)) is not None:
+        if executing(job.path) is not None:
             return True
         time.sleep(0.1)
     return False
 
 
 def _has_process(job: Job) -> bool:
-    from leyden.launch.local.record import QueueRecord
+    from leyden.launch.local.record import QueueRecord, is_held
 
+    folder = Path(job.files.job.batch)
     try:
-        return job.path in QueueRecord.read(Path(job.files.job.batch)).devices
-    except RunError:
+        return is_held(folder) and job.path in QueueRecord.read(folder).devices
+    except (RunError, ConfigurationError, OSError):
         return False
 
 
-def executing(files: RunFiles) -> int | None:
-    """Return the process of this machine that executes a run; None if none does, or if that cannot be told.
+def _is_queue_of(folder: Path, path: Path) -> bool:
+    """Whether *folder* can be that of a queue of the run in *path*: it lies in the run or beside it, and has a lock."""
+    from leyden.launch.local.record import LOCK
 
-    A directory may say anything: only a process that holds the lock of the run is meant.
-    """
-    pid = files.status.pid
-    if pid is None or not is_here(files.status) or not alive(pid, files.status.started_at):
-        return None
-    lock = files.path / ".lock"
-    try:
-        handles = list(Path(f"/proc/{pid}/fd").iterdir())
-    except FileNotFoundError:  # no /proc: what the lock says counts
-        return pid if lock.is_file() and lock.read_text(errors="replace").strip() == str(pid) else None
-    except OSError:
-        return None
-    return pid if any(_same(handle, lock) for handle in handles) else None
+    return path.is_relative_to(folder.parent) and not folder.is_symlink() and regular.there(folder, LOCK)
 
 
 def _stop(job: Job, kill: bool) -> Outcome:
     """Send a signal to the process that executes a job here."""
     files = read(job.path)  # it may have begun since
-    pid = executing(files)
+    pid = executing(job.path)
     if pid is None:
         mark_cancelled(job.path, None)
         where = files.status.host or "an unknown machine"
@@ -158,10 +171,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-def _same(handle: Path, lock: Path) -> bool:
-    try:
-        return os.path.samefile(handle, lock)
-    except OSError:
-        return False

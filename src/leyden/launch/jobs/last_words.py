@@ -6,16 +6,18 @@ was written since the last attempt began.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from leyden import secrets
+from leyden import regular, secrets
+from leyden.errors import UnsafeFileError
 from leyden.processes.failure import RankFailure, is_secondary, root_cause
+from leyden.runs.tail import Log
 
+_RANK_LOG = re.compile(r"^rank(\d+)\.log$", re.ASCII)
 _TAIL = 262_144  # bytes
 _BEGAN = re.compile(r"^.* leyden\.run: attempt \d+", re.MULTILINE)
 _TRACE = "Traceback (most recent call last):"
@@ -55,7 +57,7 @@ def first_error(path: Path) -> Trace | None:
 
     When one rank fails, others fail because of it: this is the root cause.
     """
-    traces = {rank: trace for rank, file in rank_logs(path) if (trace := _trace(rank, _last_attempt(file))) is not None}
+    traces = {rank: trace for rank, log in rank_logs(path) if (trace := _trace(rank, _last_attempt(log))) is not None}
     cause = root_cause([_failure(trace) for trace in traces.values()])
     return None if cause is None else traces[cause.rank]
 
@@ -68,45 +70,39 @@ def _failure(trace: Trace) -> RankFailure:
     return RankFailure(trace.rank, None, trace.error or "an error", time, is_secondary(trace.error))
 
 
-def rank_logs(path: Path) -> Iterator[tuple[int, Path]]:
+def rank_logs(path: Path) -> Iterator[tuple[int, Log]]:
     """Yield the rank of every process with a log of its own, and the log, in the order of the ranks."""
-    folder = path / "logs"
-    files = folder.glob("rank*.log") if folder.is_dir() else ()
-    numbered = [(int(file.stem[4:]), file) for file in files if file.stem[4:].isdecimal() and file.is_file()]
-    yield from sorted(numbered)
+    named = ((_RANK_LOG.match(name), name) for name in regular.listed(path, "logs"))
+    yield from sorted((int(match[1]), Log(path, f"logs/{name}")) for match, name in named if match)
 
 
-def verdict(log: str, since: float | None) -> str:
+def verdict(log: Log | None, since: float | None) -> str:
     """Return what SLURM wrote into a job's own log when it ended the job.
 
     Args:
-        log: Path of the file; there need be none.
+        log: Of the job; there need be none.
         since: Look only for what was written later, in seconds since 1970.
 
     Returns:
         ``time limit``, ``preemption``, ``node failure``, ``memory``, ``cancelled`` or nothing.
     """
-    text = tail(Path(log)) if log else ""
+    text = tail(log) if log is not None else ""
     matches = [match for match in _CANCELLED.finditer(text) if _later(match[1], since)]
     if matches:
         return (matches[-1][2] or "cancelled").lower().strip()
     return "memory" if _MEMORY.search(text) else ""
 
 
-def tail(file: Path) -> str:
-    """Return the end of a text file; nothing if it cannot be read."""
+def tail(log: Log) -> str:
+    """Return the end of a log; nothing if it cannot be read."""
     try:
-        if not file.is_file():  # a pipe would never end
-            return ""
-        with open(file, "rb") as opened:
-            opened.seek(max(0, os.fstat(opened.fileno()).st_size - _TAIL))
-            return opened.read(_TAIL).decode("utf-8", "replace")
-    except OSError:
+        return regular.end(*log, _TAIL)[0].decode("utf-8", "replace")
+    except (OSError, UnsafeFileError):
         return ""
 
 
-def _last_attempt(file: Path) -> str:
-    text = tail(file)
+def _last_attempt(log: Log) -> str:
+    text = tail(log)
     begins = [match.start() for match in _BEGAN.finditer(text)]
     return text[begins[-1] :] if begins else text
 

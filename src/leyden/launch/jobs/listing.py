@@ -16,6 +16,7 @@ from typing import Any
 from leyden.launch.jobs.questions import Questions
 from leyden.launch.slurm_queries import SlurmJob
 from leyden.launch.status import WAITING, WORKING, Standing, by_files, run_status
+from leyden.runs import gate
 from leyden.runs.listing import Run, find, list_runs, one
 from leyden.runs.reading import is_run
 from leyden.runs.record.files import RunFiles, read
@@ -139,11 +140,11 @@ def runs_in(place: str, root: Path, cache: Path | None = None) -> list[Run]:
     """
     folder = Path(place)
     if is_run(place):
-        return [one(folder.resolve(), root)]
+        return [one(gate.named(folder), root)]
     if not folder.is_dir():
         known = list_runs(root, cache) if place != "last" else []
         return [run for run in known if place in run.name] or [one(find(place, root, cache), root)]
-    inside = f"{os.path.realpath(place)}/"
+    inside = f"{gate.named(place)}/"
     if not inside.startswith(f"{os.path.realpath(root)}/"):
         return list_runs(folder, cache)
     return [run for run in list_runs(root, cache) if f"{run.path}/".startswith(inside)]

@@ -76,7 +76,7 @@ def _together(jobs: Iterable[Job]) -> list[list[Job]]:
 def _start(group: Sequence[Job], here: bool, trusted: Sequence[str], detach: bool) -> list[Outcome]:
     before: JobRecord = group[0].files.job
     try:
-        launcher = again(before, trusted, detach)
+        launcher = again(before, [job.path for job in group], trusted, detach)
         if launcher is None:
             return [_by_itself(job, here, trusted) for job in group]
         code = launcher.start([RunDirectory(job.path) for job in group])

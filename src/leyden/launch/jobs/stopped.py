@@ -18,6 +18,7 @@ from leyden.launch.jobs.listing import Job
 from leyden.launch.status import GONE, by_code, person
 from leyden.runs.record.moments import seconds
 from leyden.runs.record.state import RunState
+from leyden.runs.tail import job_log
 
 OWN, MEMORY, TIME, PREEMPTED, NODE, CANCELLED, SIGNAL, KILLED, CLUSTER, NEVER, UNKNOWN = (
     "error memory time-limit preempted node-failure cancelled signal killed cluster never-begun unknown".split()
@@ -61,7 +62,7 @@ def cause(job: Job) -> Cause:
     if job.files.status.state is RunState.FAILED and job.state is RunState.FAILED and not _never_begun(job):
         return _own_error(job)
     told = _OF_SLURM.get(job.slurm.state) if job.slurm is not None else None
-    told = told or _OF_LOG.get(verdict(record.log, job.files.status.started_at))
+    told = told or _OF_LOG.get(verdict(job_log(job.path, record), job.files.status.started_at))
     if told is not None:
         return Cause(told, _by_cluster(told, job))
     if _never_begun(job):

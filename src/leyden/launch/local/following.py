@@ -6,6 +6,7 @@ leyden queue DIR ─┬─► its lock is held: watch the files until it is free
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from leyden.launch.local.queue import Queue
 from leyden.launch.local.record import FILE, QueueRecord, deleted, existing, is_held
 from leyden.launch.local.screen import Screen
 from leyden.launch.local.standing import code_of, standing
+from leyden.runs import gate
 
 FOLDER = "queue"  # of a queue, beside its runs or in the run itself
 _PAUSE = 0.5  # seconds between two looks
@@ -26,15 +28,15 @@ def find(path: Path) -> Path:
     Raises:
         RunError: If there is none.
     """
-    if (path / FILE).is_file():
-        return path.resolve()
-    found = [each.parent for each in path.glob(f"{FOLDER}*/{FILE}")]
+    if os.path.lexists(path / FILE):
+        return gate.named(path)
+    found = [each.parent for each in path.glob(f"{FOLDER}*/{FILE}") if not each.parent.is_symlink()]
     if not found:
         raise RunError(
             f"{path} has no queue. Expected the directory of a multirun, or the folder {FOLDER} in it. What runs and "
             "waits on this machine is listed by: leyden jobs"
         )
-    return max(found, key=lambda each: (each / FILE).stat().st_mtime_ns).resolve()
+    return max(found, key=lambda each: (each / FILE).lstat().st_mtime_ns).resolve()
 
 
 def follow(folder: Path, screen: Screen) -> int:
@@ -57,4 +59,6 @@ def follow(folder: Path, screen: Screen) -> int:
 
 def go_on(folder: Path, screen: Screen, hashes: Mapping[Path, str], trusted: Sequence[str]) -> int:
     """Run what the queue in *folder* has not finished; returns the exit code."""
-    return Queue(QueueRecord.read(folder), screen, hashes, trusted, again=False).run()
+    record = QueueRecord.read(folder)
+    record.check_own()
+    return Queue(record, screen, hashes, trusted, again=False).run()

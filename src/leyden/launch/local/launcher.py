@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from leyden import regular
 from leyden.errors import RunError
 from leyden.launch.launcher import Launcher, batch_folder
 from leyden.launch.local.following import FOLDER
@@ -47,6 +48,7 @@ class LocalQueue(Launcher):
         """Execute *directories*; returns the exit code, 0 at once where the queue is detached."""
         folder = batch_folder(directories, FOLDER)
         record = QueueRecord(folder, [each.path for each in directories], self.options, {})
+        record.remember()
         hashes = {each.path: config_hash(each) for each in directories} if composed else {}
         screen = Screen()
         queue = Queue(record, screen, hashes, self.trusted)
@@ -69,7 +71,7 @@ def _in_background(folder: Path, hashes: Mapping[Path, str], trusted: Sequence[s
         RunError: If it ends at once.
     """
     words = [word for each in trusted for word in ("--trust", each)]
-    with open(folder / LOG, "a", encoding="utf-8") as out:
+    with regular.appended(folder, LOG) as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "leyden", "queue", str(folder), VOUCHED, *words],
             stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, text=True,
@@ -80,7 +82,7 @@ def _in_background(folder: Path, hashes: Mapping[Path, str], trusted: Sequence[s
     deadline = time.monotonic() + _PATIENCE
     while not is_held(folder):
         if process.poll() is not None or time.monotonic() > deadline:
-            last = (folder / LOG).read_text(encoding="utf-8", errors="replace")[-2000:].strip()
+            last = regular.end(folder, LOG, 2000)[0].decode("utf-8", "replace").strip()
             raise RunError(
                 f"the queue in {folder} did not begin. Expected a process in the background. It said:\n{last}"
             )

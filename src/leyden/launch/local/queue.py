@@ -28,6 +28,7 @@ from leyden.processes import signals
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import COMPOSED
 from leyden.runs.record import job
+from leyden.runs.record.moments import now
 from leyden.runs.record.state import RunState
 
 _PAUSE = 0.1  # seconds between two looks at the processes
@@ -164,13 +165,15 @@ class Queue:
         if found.state is not RunState.QUEUED or self.stopped_by is not None:
             return
         if code < 0:
-            directory.update(status=RunState.INTERRUPTED, error=f"killed by {_name(-code)} before the run began")
+            directory.update(
+                status=RunState.INTERRUPTED, ended=now(), error=f"killed by {_name(-code)} before the run began"
+            )
         else:
             self._fail(directory, f"its process ended before the run began, by exit code {code}")
 
     def _fail(self, directory: RunDirectory, error: str) -> None:
         log = log_of(directory).relative_to(directory.path)
-        directory.update(status=RunState.FAILED, error=f"{error}: see {log}")
+        directory.update(status=RunState.FAILED, ended=now(), error=f"{error}: see {log}")
 
     def _fill(self) -> None:
         """Start what there is room for, in order: a run that needs many GPUs is not overtaken for ever."""

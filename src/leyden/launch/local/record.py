@@ -10,6 +10,7 @@ Directories are written relative to the folder: a multirun may be moved as a who
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -18,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leyden import atomic
+from leyden import atomic, regular
 from leyden.config.bounded import read_json
 from leyden.errors import RunError
+from leyden.runs import origin
 from leyden.runs.directory import RunDirectory
 from leyden.runs.record.moments import now
 
@@ -64,7 +66,8 @@ class QueueRecord:
             RunError: If there is none, or it is damaged.
         """
         file = folder / FILE
-        found = read_json(file) if file.is_file() else {}
+        regular.check(folder, (FILE, LOCK, LOG))
+        found = read_json(file) if regular.there(folder, FILE) else {}
         names, options, lent = found.get("directories"), found.get("options"), found.get("devices")
         fine = isinstance(names, list) and all(isinstance(each, str) for each in names)
         if not fine or not isinstance(options, dict) or not isinstance(lent, dict):
@@ -73,7 +76,7 @@ class QueueRecord:
                 "leyden train -m leaves it beside its runs. Start what is left with: leyden jobs retry DIR"
             )
         slots, gpus = (_count(options.get(name)) for name in ("slots", "gpus_per_job"))
-        devices = {_below(folder, name): [str(each) for each in held] for name, held in lent.items()}
+        devices = {_below(folder, name): _texts(given) for name, given in lent.items()}
         return cls(folder, [_below(folder, each) for each in names or []], Options(slots, gpus), devices)
 
     def write(self) -> None:
@@ -85,24 +88,69 @@ class QueueRecord:
         }  # fmt: skip
         atomic.write_json(self.folder / FILE, content)
 
+    def remember(self) -> None:
+        """Write down, outside of the directory, that a launch of this user has made this queue."""
+        origin.remember(self.folder, {FILE: self._identity()})
+
+    def check_own(self) -> None:
+        """Refuse a queue that another one has made, and that names runs of this user's own.
+
+        Raises:
+            RunError: Names the first.
+        """
+        if origin.matches(self.folder, {FILE: self._identity()}):
+            return
+        own = next((path for path in self.directories if origin.is_own(path)), None)
+        if own is not None:
+            raise RunError(
+                f"{self.folder / FILE} was not written by a launch of yours, and names {own}, which was made by one. "
+                "Expected a queue of your own, or runs that came with it. Start your own with: leyden jobs retry DIR"
+            )
+
+    def _identity(self) -> bytes:
+        return json.dumps([vars(self.options), *map(self._name, self.directories)]).encode()
+
     def _name(self, path: Path) -> str:
         return os.path.relpath(path, self.folder)
 
 
 def _below(folder: Path, name: str) -> Path:
-    return Path(os.path.normpath(folder / name))
+    """Return the directory that *name* means: a queue holds runs that lie beside it, or the one that it lies in.
+
+    Raises:
+        RunError: If it means another one.
+    """
+    path = Path(os.path.normpath(folder / name))
+    if not path.is_relative_to(folder.parent) or not Path(os.path.realpath(path)).is_relative_to(folder.parent):
+        raise RunError(
+            f"{folder / FILE} names {path}, which does not lie in {folder.parent}. Expected the runs of this queue: "
+            "it lies beside them. Start others with: leyden jobs retry DIR"
+        )
+    return path
+
+
+def _texts(found: Any) -> list[str]:
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def _count(value: Any) -> int | None:
     return value if type(value) is int and value >= 0 else None
 
 
+class QueueHeldError(RunError):
+    """Another process runs the queue."""
+
+
 def is_held(folder: Path) -> bool:
-    """Whether a process runs the queue in *folder*."""
+    """Whether a process runs the queue in *folder*.
+
+    Raises:
+        UnsafeFileError: If its lock is no file of its own.
+    """
     try:
         with held(folder):
             return False
-    except RunError:
+    except QueueHeldError:
         return True
 
 
@@ -111,13 +159,14 @@ def held(folder: Path) -> Iterator[None]:
     """Hold the queue in *folder*; the lock goes with the process.
 
     Raises:
-        RunError: If another process runs it.
+        QueueHeldError: If another process runs it.
+        UnsafeFileError: If its lock is no file of its own.
     """
-    with open(folder / LOCK, "a+", encoding="utf-8") as file:
+    with regular.held(folder, LOCK) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise RunError(f"{folder} is run by another process. Follow it: leyden queue {folder}") from None
+            raise QueueHeldError(f"{folder} is run by another process. Follow it: leyden queue {folder}") from None
         yield
 
 
@@ -128,4 +177,4 @@ def existing(paths: Sequence[Path]) -> list[RunDirectory]:
 
 def deleted(paths: Sequence[Path]) -> list[Path]:
     """Return those of *paths* in which there is no run any more."""
-    return [path for path in paths if not (path / "config.yaml").is_file()]
+    return [path for path in paths if not os.path.lexists(path / "config.yaml")]

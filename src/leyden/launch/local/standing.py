@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from leyden.launch.status import CANCELLED, by_files
+from leyden.launch.status import Standing as Said
 from leyden.runs.directory import RunDirectory
+from leyden.runs.lock import executing
 from leyden.runs.record.files import read
+from leyden.runs.record.liveness import is_here
 from leyden.runs.record.state import PENDING, RunState
 
 _PLAIN = PENDING | {RunState.FINISHED}  # need no reason
@@ -44,6 +47,8 @@ def standing(directory: RunDirectory, why: str = "") -> Standing:
     """
     files, now = read(directory.path), time.time()
     said, status = by_files(files, now), files.status
+    if said.state is RunState.RUNNING and is_here(status) and executing(directory.path) is None:
+        said = Said(RunState.DEAD, "the process it names does not hold its lock")
     reason = "" if said.state in _PLAIN else said.reason.partition("\n")[0] or why
     last = now if said.state is RunState.RUNNING else status.ended_at
     spent = None if status.started_at is None or last is None else max(0.0, last - status.started_at)

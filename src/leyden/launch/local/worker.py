@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from leyden import regular
 from leyden.launch import payload
 from leyden.processes.supervisor import ChildProcess, ProcessSpec
 from leyden.runs.directory import RunDirectory
+from leyden.runs.lock import executing
 from leyden.runs.record.liveness import is_here, state
 from leyden.runs.record.moments import now
 from leyden.runs.record.state import RunState
@@ -44,9 +46,8 @@ class Worker(ChildProcess):
         self, directory: RunDirectory, variables: Mapping[str, str], trusted: Sequence[str], devices: Sequence[str]
     ) -> None:
         self.directory, self.devices = directory, tuple(devices)
-        log = log_of(directory)
-        log.parent.mkdir(exist_ok=True)
-        spec = ProcessSpec(payload.command(directory, trusted), {**os.environ, **variables}, log)
+        regular.folder(directory.path, "logs")
+        spec = ProcessSpec(payload.command(directory, trusted), {**os.environ, **variables}, log_of(directory))
         super().__init__(spec, header=f"--- {now()}")
 
 
@@ -64,14 +65,17 @@ class Found:
     @property
     def code(self) -> int | None:
         """None while it runs; how it ended stands in its files."""
-        return None if state(self.directory.status(), time.time()) is RunState.RUNNING else 0
+        status = self.directory.status()
+        if is_here(status):
+            return 0 if executing(self.directory.path) is None else None
+        return None if state(status, time.time()) is RunState.RUNNING else 0
 
     def send(self, signum: int) -> None:
         """Pass a signal on to the run, if it is executed by this machine."""
-        status = self.directory.status()
-        if status.pid is not None and is_here(status) and state(status, time.time()) is RunState.RUNNING:
+        pid = executing(self.directory.path)
+        if pid is not None:
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(status.pid, signum)
+                os.kill(pid, signum)
 
     def kill(self) -> None:
         """End the run at once."""

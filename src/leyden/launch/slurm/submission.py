@@ -22,6 +22,7 @@ from pathlib import Path
 
 from leyden.errors import RunError
 from leyden.launch.jobs.launchers import keep
+from leyden.launch.jobs.ownership import remember_job
 from leyden.launch.payload import variables
 from leyden.launch.slurm.freezing import freeze
 from leyden.launch.slurm.limits import limits
@@ -92,7 +93,7 @@ def submit(
                 for directory, submitted in zip(part, jobs, strict=True)
             ]
         with ThreadPoolExecutor(_WRITERS) as writers:
-            list(writers.map(lambda each: job.write(each.directory.path, each.record), done))
+            list(writers.map(_write_down, done))
     except BaseException as error:
         cancel([script.name.partition("_")[0] for script in batch.glob("*_submission.sh")])
         shutil.rmtree(batch, ignore_errors=True)
@@ -102,6 +103,12 @@ def submit(
         raise refused(complaint) from error
     _remove_links(batch)
     return done
+
+
+def _write_down(submitted: Submitted) -> None:
+    """Write into the run which job it has become, and outside of it that this user has submitted that."""
+    job.write(submitted.directory.path, submitted.record)
+    remember_job(submitted.directory.path, submitted.record)
 
 
 def _complaint(error: BaseException) -> str | None:

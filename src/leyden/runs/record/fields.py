@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from leyden import regular
 
 LARGEST = 2**20  # bytes of a file with one record
 _LONGEST = 100_000  # characters of one text
@@ -36,20 +36,9 @@ def text_of(path: Path, largest: int) -> str:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is something else, or larger.
-        OSError: If it may not be read.
+        UnsafeFileError: If it is something else, or larger, or may not be read.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would be waited for
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError("is no regular file")
-        with open(handle, "rb", closefd=False) as file:
-            content = file.read(largest + 1)
-    finally:
-        os.close(handle)
-    if len(content) > largest:
-        raise ValueError(f"has more than {largest:,} bytes")
-    return content.decode("utf-8", "replace")
+    return regular.read(path.parent, path.name, largest).decode("utf-8", "replace")
 
 
 def text(found: Mapping[str, Any], key: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from leyden import atomic
+from leyden.errors import UnsafeFileError
 from leyden.runs.record import attempts
 from leyden.runs.record.fields import load, text, whole
 from leyden.runs.record.moments import now, seconds
@@ -170,4 +171,6 @@ def _recovered(path: Path, problem: str) -> Status:
 def _described(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{FILE} is missing"
+    if isinstance(error, UnsafeFileError):
+        return str(error)
     return f"{FILE} cannot be read: {error.strerror}" if isinstance(error, OSError) else f"{FILE} {error}"

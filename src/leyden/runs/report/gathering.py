@@ -7,9 +7,9 @@ left out; one that is broken, too large, or lies somewhere else is left out and 
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from leyden import secrets
+from leyden import regular, secrets
 from leyden.errors import RunError
 from leyden.runs.directory import RunDirectory
 from leyden.runs.reading import numbers
@@ -85,7 +85,7 @@ def gather(path: str | os.PathLike[str]) -> Run:
     status = Status.of(files.read("status.json", _document))
     results = files.read("result.json", _document).get("metrics")
     typed = files.read("overrides.yaml", _mapping).get("overrides")
-    log = files.read("logs/rank0.log", _end, None) or ""
+    log = files.end("logs/rank0.log")
     return Run(
         path=files.folder,
         config=files.read("config.yaml", _config),
@@ -112,36 +112,35 @@ class _Files:
         self.folder = folder
         self.problems: list[str] = []
 
-    def read(self, name: str, parsed: Callable[[Path], Found], most: int | None = _SMALL) -> Any:
+    def read(self, name: str, parsed: Callable[[bytes], Found], most: int = _SMALL) -> Any:
         """Return what *parsed* makes of a file; an empty mapping if it is missing or unreadable."""
-        path = self.folder / name
         try:
-            return parsed(_checked(path, self.folder, most))
+            return parsed(regular.read(self.folder, name, most))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RunError, RecursionError) as error:
             self.problems.append(f"{name}: {error}")
             return {}
 
-
-def _checked(path: Path, folder: Path, most: int | None) -> Path:
-    """Refuse what is no file of *folder*, or too large to be what Leyden wrote."""
-    found = path.stat()
-    if folder not in path.resolve().parents:
-        raise ValueError("leads out of the run directory; it was not read")
-    if not stat.S_ISREG(found.st_mode):
-        raise ValueError("is no file")
-    if most is not None and found.st_size > most:
-        raise ValueError(f"has {found.st_size:,} bytes; expected less than {most:,}. It was not read")
-    return path
-
-
-def _document(path: Path) -> dict[str, Any]:
-    return _covered(json.loads(path.read_text(encoding="utf-8")))
+    def end(self, name: str) -> str:
+        """Return the last lines of a log; nothing if it is missing or unreadable."""
+        try:
+            content, size = regular.end(self.folder, name, _LOG_END)
+        except FileNotFoundError:
+            return ""
+        except (OSError, RunError) as error:
+            self.problems.append(f"{name}: {error}")
+            return ""
+        lines = content.decode("utf-8", "replace")
+        return lines if size <= _LOG_END else lines.partition("\n")[2]
 
 
-def _mapping(path: Path) -> dict[str, Any]:
-    return _covered(parse(path.read_text(encoding="utf-8")))
+def _document(content: bytes) -> dict[str, Any]:
+    return _covered(json.loads(content))
+
+
+def _mapping(content: bytes) -> dict[str, Any]:
+    return _covered(parse(content.decode("utf-8")))
 
 
 def _covered(found: Any) -> dict[str, Any]:
@@ -150,30 +149,20 @@ def _covered(found: Any) -> dict[str, Any]:
     return {str(key): secrets.masked_values(value, str(key)) for key, value in found.items()}
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _config(content: bytes) -> dict[str, Any]:
     """Return the values by dotted path; the run's own directory is ``<run_dir>`` in them."""
     sections = Sections()
-    values = sections.values(sections.read(path.read_text(encoding="utf-8")))
+    values = sections.values(sections.read(content.decode("utf-8")))
     return {key: secrets.masked_values(value, key.rpartition(".")[2]) for key, value in values.items()}
 
 
-def _columns(path: Path) -> dict[str, Series]:
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        return columns(file)
+def _columns(content: bytes) -> dict[str, Series]:
+    return columns(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", errors="replace", newline=""))
 
 
-def _losses(path: Path) -> Series:
-    values = np.fromfile(path, dtype="<f8")
+def _losses(content: bytes) -> Series:
+    values = np.frombuffer(content[: len(content) // 8 * 8], dtype="<f8")
     return series(np.arange(len(values)), values)
-
-
-def _end(path: Path) -> str:
-    """Return the last lines of a log."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        file.seek(max(0, size - _LOG_END))
-        lines = file.read(_LOG_END).decode("utf-8", "replace")
-    return lines if size <= _LOG_END else lines.partition("\n")[2]
 
 
 def _reproductions(folder: Path) -> dict[str, Mapping[str, Any]]:
@@ -181,6 +170,8 @@ def _reproductions(folder: Path) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     with os.scandir(folder.parent) as neighbours:
         for entry, _ in zip(neighbours, range(_NEIGHBOURS), strict=False):
+            if not entry.is_dir(follow_symlinks=False):
+                continue
             verdict = _Files(Path(entry.path)).read("reproduction.json", _document)
             if verdict and _same_place(str(verdict.get("of")), folder):
                 found[entry.name] = verdict
