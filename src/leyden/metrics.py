@@ -25,7 +25,16 @@ from torch import Tensor, nn
 
 from leyden.errors import ConfigurationError
 from leyden.log_rules import EPOCH_HOOKS, checked_name, levels, reduction_name, squeezed
-from leyden.metric_objects import is_metric, load_metric_state, metric_objects, metric_state
+from leyden.metric_objects import (
+    attributes,
+    holder_state,
+    is_metric,
+    load_holder_state,
+    load_metric_state,
+    metric_holders,
+    metric_objects,
+    metric_state,
+)
 from leyden.rounding import single
 from leyden.tree import batch_sizes
 from leyden.warnings import warn_once
@@ -211,6 +220,7 @@ class Metrics:
         self.evaluation = Results(training=False)
         self.active = self.training
         self.reduce: Any = None  # Strategy.reduce, when there are several ranks
+        self._first: dict[str, dict[str, Any]] = {}
         self._callback: dict[str, Tensor] = {}
         self._logged: dict[str, Tensor] = {}
         self._bar: dict[str, Any] = {}
@@ -341,6 +351,10 @@ class Metrics:
 
     # --- checkpoints ---------------------------------------------------------------------------
 
+    def note_objects(self, module: nn.Module) -> None:
+        """Note what the metric objects of *module* are like before anything is restored or done."""
+        self._first = {path: attributes(holder) for path, holder in metric_holders(module)}
+
     def state_dict(self, module: nn.Module) -> dict[str, Any]:
         """Return half-accumulated values, and the states of the module's metric objects."""
         paths = {id(child): path for path, child in metric_objects(module)}
@@ -349,10 +363,17 @@ class Metrics:
             "evaluation": [_entry_state(entry, paths) for entry in self.evaluation.entries.values()],
             "callback": {name: value.detach().clone() for name, value in self._callback.items()},
             "objects": {path: metric_state(child) for path, child in metric_objects(module)},
+            "holders": {
+                path: holder_state(holder, self._first.get(path, {})) for path, holder in metric_holders(module)
+            },
         }
 
     def load_state_dict(self, state: dict[str, Any], module: nn.Module) -> None:
         """Take back what `state_dict` returned."""
+        for path, kept in state.get("holders", {}).items():  # an outer one comes first, and makes the inner ones
+            holder = dict(metric_holders(module)).get(path)
+            if holder is not None:
+                load_holder_state(holder, kept)
         objects = dict(metric_objects(module))
         for path, saved in state["objects"].items():
             if path in objects:

@@ -144,6 +144,7 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
     trainer._progress.should_stop = False
     session.hooks.call("on_fit_start")
     _log_hyperparameters(trainer)
+    trainer._metrics.note_objects(module)
     if checkpoint is None:
         _begin(trainer)
     else:
