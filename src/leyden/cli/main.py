@@ -60,6 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nleyden: stopped by Ctrl-C", file=sys.stderr)
         return 128 + signal.SIGINT
+    except OSError as error:
+        from leyden.cli import disk
+
+        said = disk.full(error)
+        if said is None:
+            raise
+        terminal.complain(said)
+        return 1
 
 
 def dispatch(words: list[str]) -> int:

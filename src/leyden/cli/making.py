@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from leyden.config.frozen import freeze
 from leyden.config.jobs import Context
 from leyden.config.project import shown
-from leyden.errors import RunError
+from leyden.errors import ConfigurationError, RunError
 from leyden.runs import manifest, origin
 from leyden.runs.directory import RunDirectory, candidates, stamp
 from leyden.runs.witness import spared
@@ -31,13 +31,14 @@ def attempts(config: DictConfig, context: Context) -> Iterator[tuple[Path, Froze
 
     Raises:
         ConfigProblems: If the config cannot be resolved.
-        RunError: If each of them is taken.
+        ConfigurationError: If the one that was given is taken.
+        RunError: If a thousand are.
     """
     path = None
     for path in islice(_places(config, context), _ATTEMPTS):
         yield path, freeze(config, path)
     if path is not None and context.job_num is None and config.paths.get("run_dir") is not None:
-        raise RunError(_taken(path))
+        raise ConfigurationError(_taken(path))
     raise RunError(f"{_ATTEMPTS} names for a run directory in {config.paths.output_dir} are taken. Clean it up.")
 
 
