@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 from tests.chaos.campaign import Bench, Difference
@@ -24,7 +26,10 @@ def main() -> int:
     parser.add_argument("--scenario", action="append", choices=names, metavar="NAME", help="only this one; repeatable")
     parser.add_argument("--only-moment", metavar="TEXT", help="only events with this in their name, or: clock")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder for runs that differ; default a temporary one")
-    parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="scenarios at a time")
+    parser.add_argument(
+        "--jobs", type=int, default=min(4, os.cpu_count() or 1), help="trials at a time, of as many scenarios"
+    )
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no more after so many")
     parser.add_argument("--list", action="store_true", help="show scenarios and the moments of an undisturbed run")
     arguments = parser.parse_args()
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="leyden-chaos-"))
@@ -37,7 +42,8 @@ def main() -> int:
             for each in chosen:
                 show_moments(Bench(each, starter, folder, 0, arguments.only_moment))
         return 0
-    campaign = Campaign(chosen, arguments.kills, arguments.seed, arguments.only_moment, folder)
+    seconds = 60 * arguments.minutes
+    campaign = Campaign(chosen, arguments.kills, arguments.seed, arguments.only_moment, folder, seconds)
     threads = [threading.Thread(target=campaign.work) for _ in range(arguments.jobs)]
     for each in threads:
         each.start()
@@ -50,7 +56,7 @@ def main() -> int:
 
 
 class Campaign:
-    """Shares the kills among the scenarios, and the scenarios among threads.
+    """Shares the kills among the scenarios, which take turns, and the trials among threads.
 
     Args:
         scenarios: What is run.
@@ -58,40 +64,46 @@ class Campaign:
         seed: Of the moments.
         only: Part of the names of the moments that count.
         folder: For everything.
+        seconds: After which no more trials begin.
     """
 
-    def __init__(self, scenarios: list[Scenario], kills: int, seed: int, only: str | None, folder: Path) -> None:
+    def __init__(
+        self, scenarios: list[Scenario], kills: int, seed: int, only: str | None, folder: Path, seconds: float
+    ) -> None:
         whole = sum(each.weight for each in scenarios)
-        self._waiting = [(each, max(1, -int(-kills * each.weight // whole))) for each in scenarios]
-        self._seed, self._only, self._folder = seed, only, folder
+        self._wanted = {each.name: max(1, -int(-kills * each.weight // whole)) for each in scenarios}
+        self._new, self._waiting = deque(scenarios), deque[Bench]()
+        self._seed, self._only, self._folder, self._over = seed, only, folder, time.monotonic() + seconds
+        self._lock = threading.Lock()
         self.benches: list[Bench] = []
         self.failed = False
 
     def work(self) -> None:
-        """Take one scenario after the other; the body of a thread."""
+        """Run one trial after the other; the body of a thread."""
         with Starter() as starter:
-            while self._waiting:
-                scenario, kills = self._waiting.pop(0)
+            while time.monotonic() < self._over:
                 try:
-                    self._campaign(scenario, kills, starter)
+                    bench = self._next(starter)
+                    if bench is None:
+                        return
+                    for each in bench.trial(starter):
+                        print(told(each), flush=True)
                 except Exception as error:
                     self.failed = True
-                    print(f"{scenario.name}: {error}", file=sys.stderr, flush=True)
+                    print(error, file=sys.stderr, flush=True)
+                    continue
+                if bench.tally.kills < self._wanted[bench.scenario.name]:
+                    self._waiting.append(bench)
 
-    def _campaign(self, scenario: Scenario, kills: int, starter: Starter) -> None:
-        began = time.monotonic()
+    def _next(self, starter: Starter) -> Bench | None:
+        """Return a scenario that no other thread is at, with its reference run; None if there is none any more."""
+        with self._lock:
+            if not self._new:
+                return self._waiting.popleft() if self._waiting else None
+            scenario = self._new.popleft()
         bench = Bench(scenario, starter, self._folder, self._seed, self._only)
         self.benches.append(bench)
-        shown = 0
-        for _ in range(4 * kills):
-            if bench.tally.kills >= kills:
-                break
-            bench.trial()
-            for each in bench.tally.differences[shown:]:
-                print(told(each), flush=True)
-            shown = len(bench.tally.differences)
-        took = time.monotonic() - began
-        print(f"{scenario.name}: {bench.tally.kills} kills, {shown} differences, {took:.0f} s", flush=True)
+        return bench
 
 
 def told(found: Difference) -> str:

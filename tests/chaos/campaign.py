@@ -62,54 +62,56 @@ class Bench:
 
     Args:
         scenario: What is run.
-        starter: Starts the commands.
+        starter: Starts the reference run.
         folder: For the sandboxes.
         seed: Of the campaign.
         only: Part of the names of the moments that count.
     """
 
     def __init__(self, scenario: Scenario, starter: Starter, folder: Path, seed: int, only: str | None = None) -> None:
-        self.scenario, self.starter, self.folder, self.seed = scenario, starter, folder / scenario.name, seed
+        self.scenario, self.folder, self.seed = scenario, folder / scenario.name, seed
         self.tally = Tally()
         self.place = self.folder / "project"  # where each of them runs
         self.reference = self.folder / "reference"
-        self.moments = self._undisturbed(only)
+        self.moments = self._undisturbed(starter, only)
 
-    def trial(self) -> None:
-        """Run once, with kills, and compare what it came to."""
+    def trial(self, starter: Starter) -> list[Difference]:
+        """Run once, with kills, and compare what it came to; returns the difference, if there is one."""
         number = self.tally.trials
         self.tally.trials += 1
         rng = random.Random(f"{self.seed}/{self.scenario.name}/{number}")
         project.write(self.place)
         strikes: list[Strike] = []
-        said = self._until_finished(rng, strikes)
-        if not said and (lingering := self.starter.left(None, self._tag())):
+        said = self._until_finished(starter, rng, strikes)
+        if not said and (lingering := starter.left(None, self._tag())):
             said = [lingering]
         said = said or list(differences(self.reference / "runs", self.place / "runs"))
-        if said:
-            kept = self._put_aside(self.folder / f"trial-{number}")
-            self.tally.differences.append(Difference(self.scenario.name, number, strikes, said, kept))
-        else:
+        if not said:
             shutil.rmtree(self.place)
-            self.starter.output(self.place).unlink()
+            Starter.output(self.place).unlink()
+            return []
+        kept = self._put_aside(self.folder / f"trial-{number}")
+        found = Difference(self.scenario.name, number, strikes, said, kept)
+        self.tally.differences.append(found)
+        return [found]
 
-    def _undisturbed(self, only: str | None) -> Moments:
+    def _undisturbed(self, starter: Starter, only: str | None) -> Moments:
         """Make the reference run, and return the moments in it."""
         journal = self.folder / "journal"
         project.write(self.place)
-        done = self.starter.run(self.scenario.words, self.place, self._tag(), None, journal)
+        done = starter.run(self.scenario.words, self.place, self._tag(), None, journal)
         if done.code or done.problem:
-            said = self.starter.output(self.place).read_text()[-3000:]
+            said = Starter.output(self.place).read_text()[-3000:]
             raise RuntimeError(f"{self.scenario.name}: the undisturbed run has failed: {done}\n{said}")
         self._put_aside(self.reference)
         return Moments(journal, done.seconds, only)
 
     def _put_aside(self, place: Path) -> Path:
         self.place.rename(place)
-        self.starter.output(self.place).rename(self.starter.output(place))
+        Starter.output(self.place).rename(Starter.output(place))
         return place
 
-    def _until_finished(self, rng: random.Random, strikes: list[Strike]) -> list[str]:
+    def _until_finished(self, starter: Starter, rng: random.Random, strikes: list[Strike]) -> list[str]:
         """Begin the run, and go on with it until it is finished; returns what must not happen on the way."""
         begun = False
         for _ in range(_TRIES):
@@ -117,7 +119,7 @@ class Bench:
             strike = self.moments.draw(rng, self.scenario.victims) if kill else None
             anew = rng.random() < _ANEW
             words = self.scenario.resume if begun else self.scenario.words
-            ended = self.starter.run(words, self.place, self._tag(), strike, anew=anew, waits=not self.scenario.several)
+            ended = starter.run(words, self.place, self._tag(), strike, anew=anew, waits=not self.scenario.several)
             self._count(ended, strike, begun, anew)
             if ended.struck and strike is not None:
                 strikes.append(strike)
@@ -131,7 +133,7 @@ class Bench:
                 begun = False
                 continue
             if not ended.struck:
-                tail = self.starter.output(self.place).read_text()[-400:]
+                tail = Starter.output(self.place).read_text()[-400:]
                 return [f"leyden {' '.join(words)} has failed with exit code {ended.code}: {tail!r}"]
             begun = self._is_there()
         return [f"not finished after {_TRIES} commands"]

@@ -25,7 +25,7 @@ def test_killed_between_two_hooks_it_ends_as_if_nothing_had_happened(name, start
     bench = Bench(BY_NAME[name], starter, tmp_path, seed=0, only="mark on_before")
 
     for _ in range(3):
-        bench.trial()
+        bench.trial(starter)
 
     assert bench.tally.chosen >= 3
     assert not bench.tally.differences, "\n".join(map(told, bench.tally.differences))
