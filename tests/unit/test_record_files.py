@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from leyden.errors import UnsafeFileError
 from leyden.runs.listing import one
 from leyden.runs.record import attempts, job, status
 from leyden.runs.record.attempts import Attempt
@@ -61,7 +62,7 @@ def test_a_damaged_status_is_unknown_and_says_what_is_wrong_with_it(damage, tmp_
     found = status.read(tmp_path)
 
     assert found.state is RunState.UNKNOWN
-    assert found.problem.startswith("status.json ")
+    assert "status.json " in found.problem
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -171,13 +172,22 @@ def test_a_job_is_marked_as_cancelled_and_the_mark_taken_out_again(tmp_path):
     assert job.read(tmp_path / "absent") == NONE
 
 
-@pytest.mark.parametrize("damage", [gone, torn, folder])
-def test_a_run_whose_status_is_lost_is_listed_and_says_so(damage, tmp_path):
-    run = tmp_path / "run"
+def with_status(damage, run):
     run.mkdir()
     (run / "config.yaml").write_text("name: a\n")
     (run / "overrides.yaml").write_text("overrides: []\n")
     damage(run / "status.json")
+    return run
+
+
+def test_a_folder_in_the_place_of_the_status_is_refused_by_its_name(tmp_path):
+    with pytest.raises(UnsafeFileError, match=r"status\.json is a folder"):
+        one(with_status(folder, tmp_path / "run"), tmp_path)
+
+
+@pytest.mark.parametrize("damage", [gone, torn])
+def test_a_run_whose_status_is_lost_is_listed_and_says_so(damage, tmp_path):
+    run = with_status(damage, tmp_path / "run")
 
     found = one(run, tmp_path)
 

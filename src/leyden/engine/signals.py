@@ -23,6 +23,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self._late: int | None = None  # arrived when the stage before had nothing left to stop
         self._agreement: Agreement | None = None
 
     def asked(self) -> int | None:
@@ -44,18 +45,21 @@ class StopFlag:
     def watching(self, strategy: Strategy) -> Iterator[None]:
         """Watch the signals within a block; does nothing outside of the main thread, which alone may.
 
-        Handlers found at the start are put back at the end.
+        Handlers found at the start are put back at the end. A signal that a stage has not acted on, as it came
+        after its last batch, is left to the next one; Ctrl-C, which was meant for what ran then, is not.
 
         Args:
             strategy: Where there are several ranks, all of them watch.
         """
         self._agreement = strategy.store and Agreement(strategy.store, strategy.global_rank, strategy.world_size)
         self.signum = None
-        if (noted := signals.noted()) is not None:
-            self.ask(noted)
+        if (earlier := signals.noted() or self._late) is not None:
+            self.ask(earlier)
+        self._late = None
         try:
             with signals.handled(signals.watched(), self._raise_flag):
                 yield
+            self._late = None if self.signum == signal.SIGINT else self.signum
         finally:
             if self._agreement is not None:
                 self._agreement.close()

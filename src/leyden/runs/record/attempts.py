@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leyden import atomic
-from leyden.runs.record.fields import text, text_of, whole
+from leyden import atomic, regular
+from leyden.runs.record.fields import text, whole
 from leyden.runs.record.state import Outcome
 
 FILE = "attempts.jsonl"
@@ -106,7 +106,7 @@ def amend(path: Path, **changes: Any) -> None:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     try:
-        lines = text_of(path / FILE, _LARGEST).splitlines()
+        lines = regular.read(path, FILE, _LARGEST).decode("utf-8", "replace").splitlines()
     except (OSError, ValueError):
         return []
     return [found for line in lines if (found := _parsed(line)) is not None]

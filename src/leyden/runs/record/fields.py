@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from leyden import regular
+from leyden.errors import UnsafeFileError
 
 LARGEST = 2**20  # bytes of a file with one record
 _LONGEST = 100_000  # characters of one text
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(folder: Path, name: str) -> dict[str, Any]:
     """Return the plain entries of the mapping in a JSON file; dicts and lists in it are no part of a record.
 
     Raises:
@@ -21,24 +22,15 @@ def load(path: Path) -> dict[str, Any]:
         ValueError: If it holds anything else, is no regular file, is too large or too deep; the message says which.
         OSError: If it may not be read.
     """
-    text = text_of(path, LARGEST)
     try:
-        found = json.loads(text)
+        found = json.loads(regular.read(folder, name, LARGEST))
+    except UnsafeFileError:
+        raise
     except (ValueError, RecursionError):
         raise ValueError("is torn or no JSON") from None
     if not isinstance(found, dict):
         raise ValueError(f"holds a {type(found).__name__}, not a mapping")
     return {key: value for key, value in found.items() if not isinstance(value, dict | list)}
-
-
-def text_of(path: Path, largest: int) -> str:
-    """Return the content of a regular file of at most *largest* bytes.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        UnsafeFileError: If it is something else, or larger, or may not be read.
-    """
-    return regular.read(path.parent, path.name, largest).decode("utf-8", "replace")
 
 
 def text(found: Mapping[str, Any], key: str) -> str:

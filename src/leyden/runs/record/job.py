@@ -90,7 +90,7 @@ def write(path: Path, record: JobRecord) -> Path:
 def read(path: Path) -> JobRecord:
     """Return what `write` wrote; `NONE` for a run that no launcher was given, or whose file is damaged."""
     try:
-        found = load(path / FILE)
+        found = load(path, FILE)
     except (OSError, ValueError):
         return NONE
     return JobRecord(
@@ -115,7 +115,7 @@ def mark_cancelled(path: Path, by: str | None) -> None:
         by: Name of the user; None takes the mark out.
     """
     with suppress(OSError, ValueError):
-        found: dict[str, Any] = load(path / FILE)
+        found: dict[str, Any] = load(path, FILE)
         marks = {"cancelled": now(), "cancelled_by": by} if by is not None else {}
         kept = {key: value for key, value in found.items() if not key.startswith("cancelled")}
         atomic.write_json(path / FILE, {**kept, **marks})

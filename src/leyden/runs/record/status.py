@@ -135,7 +135,7 @@ _NAMES = tuple(each.name for each in fields(Status) if each.name not in ("state"
 def read(path: Path) -> Status:
     """Return how the run in *path* stands by its status.json."""
     try:
-        return Status.of(load(path / FILE))
+        return Status.of(load(path, FILE))
     except (OSError, ValueError) as error:
         return _recovered(path, _described(error))
 
@@ -150,7 +150,7 @@ def create(path: Path) -> None:
 def update(path: Path, **changes: Any) -> None:
     """Change some entries of status.json, by the names they have there; the file is whole at any moment."""
     try:
-        before = load(path / FILE)
+        before = load(path, FILE)
     except (OSError, ValueError):
         lost = _recovered(path, "")
         before = {"status": lost.state, "created": now(), "attempts": lost.attempts}
@@ -171,6 +171,8 @@ def _recovered(path: Path, problem: str) -> Status:
 def _described(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{FILE} is missing"
+    if isinstance(error, UnsafeFileError):
+        return str(error)
     if isinstance(error, UnsafeFileError):
         return str(error)
     return f"{FILE} cannot be read: {error.strerror}" if isinstance(error, OSError) else f"{FILE} {error}"
