@@ -196,7 +196,7 @@ def linked_from_the_project(run: Path, sandbox: Sandbox) -> None:
     evil(run, sandbox)
     (run / "laboratory").mkdir()
     (run / "laboratory" / "x.py").write_text(f"{sandbox.python}def boom():\n    return None\n")
-    (sandbox.project / "experiments").symlink_to(run / "laboratory")
+    (sandbox.project / "laboratory").symlink_to(run / "laboratory")
     sandbox.config(run, tags=[{"_target_": "laboratory.x.boom"}])
 
 

@@ -170,6 +170,21 @@ def test_what_only_computes_passes(name, sandbox):
     admitted(RunDirectory(sandbox.run))
 
 
+@pytest.mark.parametrize("packed", [".gz", ""])
+def test_data_that_is_there_is_read_from_anywhere(packed, sandbox):
+    from leyden.datasets import MNIST
+
+    sandbox.config(sandbox.run, data={"_target_": "leyden.datasets.MNIST", "root": str(sandbox.elsewhere)})
+    names = list(MNIST.checksums)
+    for name in names[1:]:
+        (sandbox.elsewhere / name).with_suffix(packed).touch()
+    with pytest.raises(ConfigurationError, match=r"data\.root"):
+        admitted(RunDirectory(sandbox.run))
+    (sandbox.elsewhere / names[0]).touch()
+
+    admitted(RunDirectory(sandbox.run))
+
+
 # --- what is trusted ---------------------------------------------------------------------------
 
 MLFLOW = "leyden.loggers.MLFlowLogger"
@@ -210,6 +225,15 @@ def test_what_the_user_trusts_passes(trusted, sandbox):
         admitted(RunDirectory(sandbox.run))
 
     admitted(RunDirectory(sandbox.run), [attacks_code.filled(trusted, SimpleNamespace(**vars(sandbox), touch=""))])
+
+
+@pytest.mark.parametrize("text", ["${oc.env:USER}", "\\${oc.env:USER}"])
+def test_what_a_variable_holds_is_not_looked_up_again(text, sandbox, monkeypatch):
+    monkeypatch.setenv("USER", "${oc.env:HOME}")
+    sandbox.config(sandbox.run, name=text)
+
+    with pytest.raises(ConfigurationError, match="plain values only"):
+        admitted(RunDirectory(sandbox.run), ["env:USER"])
 
 
 @pytest.mark.parametrize("trusted", ALIKE)

@@ -2,7 +2,7 @@
 
     FOLDER   written to: the directory
     NAME     part of a path: no way out of its folder
-    DATA     read, or downloaded to: the directory, or the project
+    DATA     read, or downloaded to: the directory, or the project; images that are there are read from anywhere
     SERVER   where results are sent to: a place in the directory, a database of all runs on the way to it, the user's
              own server, a trusted one
     TEAM     whose W&B page they are sent to: that of the user's environment, or a trusted one
@@ -134,7 +134,7 @@ def misplaced(
         place = guarded.get(argument.name)
         if further is not None and argument.name not in further:
             yield Problem(where, f"is no argument that a config from a directory may give to {_shown(found)}")
-        elif place is not None:
+        elif place is not None and not (argument.name == "root" and _is_complete(found, argument.value, base)):
             yield from _judged(place, argument.value, where, base, trust)
         elif argument.name in _FOLDERS or argument.name == "tracking_uri":
             where_to = Place.SERVER if argument.name == "tracking_uri" else Place.FOLDER
@@ -142,6 +142,18 @@ def misplaced(
     if node.get("_partial_") and guarded and _home(found) != _CALLED_BY_US:
         for name in missing(found, frozenset(guarded), given):
             yield Problem(path, f"leaves {name} of {_shown(found)} to what calls it. Give {name}, by name")
+
+
+def _is_complete(found: Any, root: Any, base: Path) -> bool:
+    """Whether all files of a data set lie in *root*, so that it is read from there and nothing is downloaded to it."""
+    from leyden.datasets.mnist import MNIST
+
+    folder = settled(root)
+    if not (isinstance(found, type) and issubclass(found, MNIST) and isinstance(folder, str)) or "\0" in folder:
+        return False
+    data = object.__new__(found)
+    data.root = base / folder
+    return all(data.locate(name) is not None for name in found.checksums)
 
 
 def _home(found: Any) -> str:
