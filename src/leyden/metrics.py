@@ -116,20 +116,23 @@ class Entry:
 
     def step_value(self) -> Any:
         """The value of the latest step."""
-        return self._tensor(self.last)
+        return self._tensor(self.last) if self.metric is None or self.last is None else self._computed(self.last)
 
     def epoch_value(self) -> Any:
         """The reduction over all steps so far."""
         if self.metric is not None:
-            value = self.metric.compute()
-            if not isinstance(value, Tensor):
-                raise ConfigurationError(
-                    f"compute() of the metric logged as {self.name!r} returned {type(value).__name__}; "
-                    "a logged metric must compute one tensor. Log its parts one by one, or use log_dict."
-                )
-            return value.detach()
+            return self._computed(self.metric.compute()).detach()
         total = self._tensor(self.total)
         return total / self.weight if total is not None and self.reduction == "mean" else total
+
+    def _computed(self, value: Any) -> Any:
+        """Return what a metric object has computed, where it was called in the step: one tensor."""
+        if not isinstance(value, Tensor):
+            raise ConfigurationError(
+                f"compute() of the metric logged as {self.name!r} returned {type(value).__name__}; "
+                "a logged metric must compute one tensor. Log its parts one by one, or use log_dict."
+            )
+        return value
 
     def reduce(self, reduce: Any) -> None:
         """Bring the reduction over all steps to that over all steps of all ranks."""
