@@ -160,7 +160,9 @@ def whole(library, case, folder):
 
 
 def saved(folder, *kinds):
-    return sorted(path for kind in kinds for path in folder.glob(f"{kind}*.ckpt"))
+    found = sorted(path for kind in kinds for path in folder.glob(f"{kind}*.ckpt"))
+    assert found
+    return found
 
 
 @pytest.mark.parametrize("case", CASES)

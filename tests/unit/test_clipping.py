@@ -6,6 +6,8 @@ from torch import nn
 
 from leyden.engine.step import clip
 
+TYPES = {"half": torch.bfloat16, "double": torch.float64}
+
 
 def gradients(kind):
     torch.manual_seed(4)
@@ -28,15 +30,15 @@ def gradients(kind):
     elif kind == "two types":
         parameters.append(nn.Parameter(torch.zeros(4, dtype=torch.float64)))
         parameters[-1].grad = torch.randn(4, dtype=torch.float64)
-    elif kind == "half":
-        parameters = [nn.Parameter(parameter.detach().bfloat16()) for parameter in parameters]
+    elif kind in TYPES:
+        parameters = [nn.Parameter(parameter.detach().to(TYPES[kind])) for parameter in parameters]
         for parameter in parameters:
             parameter.grad = torch.randn_like(parameter)
     return parameters
 
 
 @pytest.mark.parametrize(
-    "kind", ["usual", "tiny", "infinite", "not a number", "missing", "none at all", "two types", "half"]
+    "kind", ["usual", "tiny", "infinite", "not a number", "missing", "none at all", "two types", "double", "half"]
 )
 @pytest.mark.parametrize("largest", [0.5, 1e4, 1])
 def test_clipping_by_norm_equals_torch(kind, largest):

@@ -1,6 +1,7 @@
-"""A run stopped after any step and resumed equals the uninterrupted one bit for bit: weights, rows, learning rates."""
+"""A run stopped after any batch and resumed equals the uninterrupted one bit for bit: weights, rows, learning rates."""
 
 import csv
+import os
 import random
 import shutil
 import signal
@@ -79,6 +80,30 @@ class Manual(Everything):
             optimizer.zero_grad()
 
 
+class Saver(L.Callback):
+    """Writes a checkpoint after every batch, within a window of accumulated gradients as well, and where epochs end."""
+
+    runs_last = True
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.count = 0
+
+    def save(self, trainer, place):
+        trainer.save_checkpoint(self.folder / f"{self.count:03}-{place}.ckpt")
+        self.count += 1
+
+    def on_train_batch_end(self, trainer, *_):
+        self.save(trainer, "batch")
+
+    def on_validation_end(self, trainer, module):
+        if not trainer.sanity_checking:
+            self.save(trainer, "validated")
+
+    def on_train_epoch_end(self, trainer, module):
+        self.save(trainer, "epoch")
+
+
 class Noisy(Dataset):
     """A map-style data set whose items are augmented with random numbers of the fetching process."""
 
@@ -116,7 +141,7 @@ def run(folder, module_class, dataset_class, workers, options, resume_from=None,
     shuffle = {} if isinstance(dataset, IterableDataset) else {"shuffle": True}
     loader = collect(x, y) if collect else DataLoader(dataset, 8, num_workers=workers, **shuffle)
     module = module_class(**arguments)
-    saver = ModelCheckpoint(folder / "every", filename="{step}-{n}", every_n_train_steps=1, save_top_k=-1)
+    saver = Saver(folder / "every")
     epochs = ModelCheckpoint(folder / "epochs", monitor="val_loss", save_top_k=2, save_last=True)
     trainer = L.Trainer(
         max_epochs=3,
@@ -138,8 +163,11 @@ def run(folder, module_class, dataset_class, workers, options, resume_from=None,
         return module, trainer, list(csv.DictReader(file))
 
 
-def checkpoints(folder):
-    return sorted((folder / "every").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+def checkpoints(folder, place="*"):
+    """The checkpoints of an undisturbed run, in the order in which they were written."""
+    found = sorted((folder / "every").glob(f"*-{place}.ckpt"))
+    assert found
+    return found
 
 
 class Several(Everything):
@@ -236,12 +264,26 @@ CASES = {
 }  # fmt: skip
 
 
+WAITING = ("accumulation over an odd rest", "manual")  # gradients are in the checkpoint
+
+
+@pytest.mark.parametrize("case", WAITING)
+def test_gradients_wait_in_checkpoints_between_two_updates(case, tmp_path):
+    module_class, dataset_class, workers, options, arguments = CASES[case]
+    run(tmp_path, module_class, dataset_class, workers, options, **arguments)
+
+    held = [torch.load(path)["leyden"]["gradients"] for path in checkpoints(tmp_path, "batch")]
+
+    assert any(any(gradient.any() for gradient in gradients.values()) for gradients in held)
+
+
 @pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")  # resumed elsewhere on purpose
 @pytest.mark.parametrize("case", CASES)
 def test_resuming_from_any_checkpoint_equals_the_uninterrupted_run(case, tmp_path):
     module_class, dataset_class, workers, options, arguments = CASES[case]
 
-    resume_from_every(3 if workers == 0 else 8, tmp_path, module_class, dataset_class, workers, options, **arguments)
+    every = 2 if case in WAITING else 5 if workers == 0 else 13
+    resume_from_every(every, tmp_path, module_class, dataset_class, workers, options, **arguments)
 
 
 @pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")
@@ -250,14 +292,14 @@ def test_resuming_within_a_collection_of_loaders_equals_the_uninterrupted_run(na
     options = {"accumulate_grad_batches": 2, "val_check_interval": 2} if name == "dict" else {}
 
     resume_from_every(
-        9 if "workers" in name else 5, tmp_path, Several, TensorDataset, 0, options, collect=COLLECTIONS[name]
+        13 if "workers" in name else 7, tmp_path, Several, TensorDataset, 0, options, collect=COLLECTIONS[name]
     )
 
 
 @pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")
 @pytest.mark.parametrize("name", ALONE)
 def test_resuming_a_loader_that_keeps_its_own_position_equals_the_uninterrupted_run(name, tmp_path):
-    resume_from_every(4, tmp_path, Everything, TensorDataset, 0, {}, collect=ALONE[name])
+    resume_from_every(5, tmp_path, Everything, TensorDataset, 0, {}, collect=ALONE[name])
 
 
 @pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")
@@ -282,7 +324,7 @@ def resume_from_every(count, tmp_path, module_class, dataset_class, workers, opt
     saved = checkpoints(whole)
     chosen = saved[::count]
 
-    assert len(saved) >= 6
+    assert len(checkpoints(whole, "batch")) == trainer._progress.batches
     for checkpoint in [*chosen, whole / "epochs" / "last.ckpt"]:
         again = tmp_path / "again"
         again.mkdir()
@@ -393,3 +435,157 @@ def test_a_signal_in_the_middle_of_a_step_is_obeyed_between_two_and_loses_nothin
     for (name, weight), other in zip(expected.state_dict().items(), module.state_dict().values(), strict=True):
         assert torch.equal(weight, other), name
     assert its_rows == rows
+
+
+class Signalled(L.Callback):
+    """Sends a real signal to its own process within a certain batch."""
+
+    def __init__(self, batch, signum):
+        self.batch, self.signum, self.seen = batch, signum, 0
+
+    def on_train_batch_start(self, *_):
+        if self.seen == self.batch:
+            os.kill(os.getpid(), self.signum)
+        self.seen += 1
+
+
+def signalled(folder, case, signals=(), resume_from=None):
+    """Train for two epochs of seven batches; returns the weights."""
+    module_class, dataset_class, _, options, arguments = CASES[case]
+    L.seed_everything(3, verbose=False)
+    x, y = data()
+    module = module_class(**arguments)
+    trainer = L.Trainer(
+        max_epochs=2,
+        default_root_dir=folder,
+        logger=False,
+        callbacks=[ModelCheckpoint(folder, save_top_k=0), *signals],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
+    loader = DataLoader(dataset_class(x, y), 8, shuffle=True)
+    trainer.fit(module, loader, DataLoader(TensorDataset(x, y), 20, shuffle=True), ckpt_path=resume_from)
+    return module.state_dict()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("case", WAITING)
+def test_a_signal_within_any_batch_loses_nothing(case, signum, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")  # where SIGUSR1 announces the end of the time
+    expected = signalled(tmp_path / "whole", case)
+
+    for batch in range(14)[:: 1 if signum == signal.SIGTERM else 5]:
+        with pytest.raises(Interrupted) as caught:
+            signalled(tmp_path / "stopped", case, [Signalled(batch, signum)])
+        found = signalled(tmp_path / "stopped", case, resume_from=caught.value.checkpoint)
+
+        assert caught.value.signum == signum
+        assert torch.load(caught.value.checkpoint)["leyden"]["progress"]["batches"] == batch + 1
+        for name, weight in expected.items():
+            assert torch.equal(weight, found[name]), f"{name} after a signal in batch {batch}"
+
+
+@pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")
+def test_a_save_that_waits_for_a_validation_waits_in_a_resumed_run_as_well(tmp_path):
+    def fit(folder, resume_from=None):
+        L.seed_everything(3, verbose=False)
+        x, y = data()
+        trainer = L.Trainer(
+            max_epochs=1,
+            default_root_dir=folder,
+            logger=False,
+            callbacks=[
+                ModelCheckpoint(folder / "best", monitor="val_loss", every_n_train_steps=3, save_top_k=-1),
+                Saver(folder / "every"),
+            ],
+            val_check_interval=3,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        loader = DataLoader(TensorDataset(x, y), 8)
+        trainer.fit(Everything(), loader, loader, ckpt_path=resume_from)
+        return {path.name for path in (folder / "best").glob("*")}
+
+    undisturbed = fit(tmp_path / "whole")
+    resumed = fit(tmp_path / "again", checkpoints(tmp_path / "whole", "batch")[2])
+
+    assert undisturbed == resumed == {"epoch=0-step=3.ckpt", "epoch=0-step=6.ckpt"}
+
+
+class Alternating(L.LightningModule):
+    """Two optimizers, of which the first takes two batches in a row."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 1), nn.Linear(6, 1)
+        self.taken = []
+
+    def training_step(self, batch, batch_idx, optimizer_idx):
+        self.taken.append(optimizer_idx)
+        return (self.first, self.second)[optimizer_idx](batch[0]).square().mean()
+
+    def configure_optimizers(self):
+        return [
+            {"optimizer": torch.optim.SGD(layer.parameters(), 0.1), "frequency": frequency}
+            for layer, frequency in ((self.first, 2), (self.second, 1))
+        ]
+
+
+def short(module, **options):
+    trainer = L.Trainer(
+        max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        **options,
+    )  # fmt: skip
+    trainer.fit(module, DataLoader(TensorDataset(*data()), 8))
+    return trainer
+
+
+def test_optimizers_take_as_many_batches_in_a_row_as_their_frequency_says():
+    module = Alternating()
+
+    short(module)
+
+    assert module.taken == [0, 0, 1, 0, 0, 1, 0]
+
+
+class LogsAround(Manual):
+    """Logs one value before its manual step and one after it, and listens to what comes in between."""
+
+    def training_step(self, batch, batch_idx):
+        loss = self.layers(batch[0]).square().mean()
+        self.log("value", 1.0, on_step=False, on_epoch=True)
+        self.manual_backward(loss)
+        self.optimizers().step()
+        self.log("value", 3.0, on_step=False, on_epoch=True)
+
+    def on_before_optimizer_step(self, optimizer):
+        self.log("between", 1.0)
+
+    def on_train_epoch_end(self):
+        """Nothing has been seen."""
+
+
+def test_what_is_logged_after_a_manual_step_belongs_to_the_training_step_again():
+    trainer = short(LogsAround())
+
+    assert trainer.callback_metrics["value"] == 2.0
+
+
+class LeavesEpoch(Everything):
+    """Ends the epoch at its third batch, and notes how many batches had been fetched and trained."""
+
+    def on_train_batch_start(self, batch, batch_idx):
+        return -1 if batch_idx == 2 else None
+
+    def on_train_epoch_end(self):
+        progress = self.trainer._progress
+        self.noted = progress.fetched, progress.batch, progress.last
+
+
+def test_a_batch_that_is_refused_does_not_count_as_fetched():
+    module = LeavesEpoch()
+
+    short(module)
+
+    assert module.noted == (2, 2, True)

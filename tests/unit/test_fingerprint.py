@@ -227,7 +227,9 @@ def test_every_kind_of_step_has_its_entry(module, expected, tmp_path):
 def test_a_resumed_run_ends_with_the_fingerprint_of_the_whole_one(options, tmp_path):
     whole, losses = train(tmp_path / "whole", TinyModule(), **options)
 
-    for checkpoint in sorted((tmp_path / "whole").glob("step=*.ckpt"))[::3]:
+    saved = sorted((tmp_path / "whole").glob("step=*.ckpt"))[::3]
+    assert saved
+    for checkpoint in saved:
         folder = tmp_path / checkpoint.stem
         folder.mkdir()
         (folder / "losses.f64").write_bytes((tmp_path / "whole" / "losses.f64").read_bytes())

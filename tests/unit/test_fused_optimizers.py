@@ -5,6 +5,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import leyden as L
+from leyden.engine.optimization import use_fused
 from leyden.errors import ConfigurationError
 from leyden.testing import TinyModule
 
@@ -64,3 +65,14 @@ def test_nothing_is_fused_unless_asked_for():
 def test_the_option_is_true_or_false():
     with pytest.raises(ConfigurationError, match=r"Trainer\(fused_optimizers='yes'\): expected one of True, False"):
         L.Trainer(fused_optimizers="yes")
+
+
+def test_a_group_that_is_to_be_differentiated_is_not_fused():
+    layers = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)
+    optimizer = torch.optim.Adam([
+        {"params": layers[0].parameters(), "differentiable": True}, {"params": layers[1].parameters()}
+    ])  # fmt: skip
+
+    use_fused((optimizer,))
+
+    assert [group["fused"] for group in optimizer.param_groups] == [None, True]

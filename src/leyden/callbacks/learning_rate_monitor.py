@@ -80,7 +80,7 @@ class LearningRateMonitor(Callback):
                 "LearningRateMonitor(log_momentum=True): an optimizer without momentum is logged with momentum 0."
             )
         self.lrs = {self.log_key_prefix + name: [] for _, names, _ in named_optimizers(trainer) for name in names}
-        self._step_logged = -1
+        self._step_logged = _coming_step(trainer) if _resumes_before_an_update(trainer) else -1
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Log if the update that this batch belongs to gets a row."""
@@ -128,6 +128,12 @@ class LearningRateMonitor(Callback):
 def _coming_step(trainer: Trainer) -> int:
     """Step of the row that the coming update gets; `log_step` is still that of the one before it."""
     return trainer.log_step + (1 if trainer.global_step > 0 else 0)
+
+
+def _resumes_before_an_update(trainer: Trainer) -> bool:
+    """Whether a batch of the coming update has been trained already, before which its row was logged."""
+    progress = trainer._progress
+    return progress.pending > 0 or (progress.updates == 0 and progress.batches > 0)
 
 
 def named_optimizers(trainer: Trainer) -> Iterator[tuple[Optimizer, list[str], str | None]]:

@@ -189,12 +189,16 @@ class ModelCheckpoint(CheckpointFolder):
         self._of_this_run = _chosen_by_the_run(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back everything if the folder is still the same or was moved, else only `best_model_path`."""
+        """Take back everything if the folder is still the same or was moved.
+
+        Else it is only `best_model_path`, and whether a save waits for the next validation.
+        """
         saved_in = state_dict.get("dirpath", self.dirpath)
         if lies_in(self._resumed_from, self.dirpath) and saved_in != self.dirpath:
             state_dict = relocated(state_dict, str(saved_in), str(self.dirpath))
             saved_in = self.dirpath
         self.best_model_path = state_dict["best_model_path"]
+        self._deferred = state_dict.get("deferred", False)
         if saved_in != self.dirpath:
             warn_once(
                 f"The folder of checkpoints has changed from {saved_in!r} to {self.dirpath!r}: of the state of "
@@ -207,7 +211,6 @@ class ModelCheckpoint(CheckpointFolder):
         self.current_score = state_dict.get("current_score")
         self._last_global_step_saved = state_dict.get("last_global_step_saved", 0)
         self._last_checkpoint_saved = state_dict.get("last_checkpoint_saved", "")
-        self._deferred = state_dict.get("deferred", False)
         self._rest = Rest.of(state_dict.get("rest")) if self._of_this_run else Rest()
         self._make_room()
 
