@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from leyden import sharded
+from leyden.contents import check
 from leyden.errors import CheckpointError, ConfigurationError, DamagedCheckpointError, UnsafeCheckpointError
 from leyden.hyperparameters import AttributeDict
 from leyden.integrity import check_kind, check_whole
@@ -77,6 +78,7 @@ def read(
         raise DamagedCheckpointError(
             f"{name} holds a {type(found).__name__}, not a checkpoint. Expected a dict written by a Trainer."
         )
+    check(found, name)
     for key in ("hyper_parameters", "datamodule_hyper_parameters"):
         if key in found:
             found[key] = readable(found[key])
@@ -236,7 +238,7 @@ def load_weights(
         load: Called with the module, the weights, and *strict*, in the place of the module's own method.
     """
     if "state_dict" not in checkpoint:
-        raise CheckpointError(
+        raise DamagedCheckpointError(
             f"{path} holds no weights: the key 'state_dict' is missing. It holds: {', '.join(map(str, checkpoint))}. "
             "Expected a file written by a Trainer."
         )
@@ -246,7 +248,7 @@ def load_weights(
         else:
             load(module, checkpoint["state_dict"], strict)
     except RuntimeError as error:
-        raise CheckpointError(
+        raise DamagedCheckpointError(
             f"the weights in {path} do not fit {type(module).__name__}: {error}\n"
             "Build the module as it was when the checkpoint was written, or set strict_loading = False "
             "(load_from_checkpoint: strict=False) to load what fits."

@@ -36,6 +36,7 @@ from leyden.engine.data import TrainLoader
 from leyden.engine.empty_init import EmptyInit
 from leyden.engine.facade import FitLoop
 from leyden.engine.optimization import Optimization, SchedulerConfig, parse
+from leyden.engine.parts import part
 from leyden.engine.predict import PredictLoop
 from leyden.engine.rehearsal import Rehearsal, rehearsal
 from leyden.engine.session import Loaders, Session, check_callbacks, in_order
@@ -855,7 +856,8 @@ class Trainer:
             TrainLoader(session.loaders.get("train")[0], self.strategy) if session.loaders.get("train") else None
         )
         if self._train_loader is not None and self._resumed_loader:
-            self._train_loader.load_state_dict(self._resumed_loader)
+            with part(self.ckpt_path or "", "leyden.loader"):
+                self._train_loader.load_state_dict(self._resumed_loader)
             self._resumed_loader = None
         self.val_check_batch = (
             fitting.validation_interval(

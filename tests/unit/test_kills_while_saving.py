@@ -24,15 +24,13 @@ BEST = (
 )  # fmt: skip
 SECOND = {
     "_target_": "leyden.callbacks.ModelCheckpoint", "dirpath": "<run_dir>/checkpoints", "filename": "second-{step}",
-    "every_n_train_steps": 3,
+    "every_n_train_steps": 1,
 }  # fmt: skip
 LIGHT = {**SECOND, "filename": "light-{step}", "save_weights_only": True, "every_n_train_steps": 2}
 BROKEN = {"_target_": "leyden.callbacks.OnExceptionCheckpoint", "dirpath": "<run_dir>/checkpoints"}
 SETTINGS = {
     "the newest": ((), {}),
-    "each epoch": ((f"{EVERY}=null",), {}),
     "a link": (("callbacks.model_checkpoint.save_last=link",), {}),
-    "no last": (("callbacks.model_checkpoint.save_last=false",), {}),
     "the best two": (BEST, {}),
     "two callbacks": ((), {"second": SECOND, "broken": BROKEN}),
     "weights alone beside it": ((), {"light": LIGHT}),
@@ -88,7 +86,7 @@ def test_a_run_that_was_killed_while_it_saved_leaves_what_an_undisturbed_one_lea
     expected = found(whole)
     kills = 0
 
-    for at in range(1, 200):
+    for at in range(2, 200, 3):
         run = make(tmp_path / str(at), *SHORT, *words, callbacks=callbacks)
         if not in_a_child(run, at):
             break
@@ -98,7 +96,7 @@ def test_a_run_that_was_killed_while_it_saved_leaves_what_an_undisturbed_one_lea
         assert main(["run", str(run)]) == 0
         assert found(run) == expected, f"killed at step {at} of writing"
 
-    assert kills >= 8
+    assert kills >= 4
 
 
 def test_leftovers_go_and_nothing_else(tmp_path):

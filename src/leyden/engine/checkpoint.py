@@ -32,10 +32,12 @@ from typing import TYPE_CHECKING, Any
 
 from leyden import __version__, rng
 from leyden.callback import Callback
+from leyden.contents import wrong
 from leyden.engine import lightning_format
 from leyden.engine.hooks import is_overridden
-from leyden.engine.rank_states import of_all_ranks, of_this_rank
-from leyden.errors import CheckpointError, ConfigurationError
+from leyden.engine.parts import check_optimizer, check_scheduler, is_of_a_library, part
+from leyden.engine.rank_states import OWN, of_all_ranks, of_this_rank
+from leyden.errors import CheckpointError, ConfigurationError, DamagedCheckpointError
 from leyden.loading import containers, load_weights
 from leyden.plain import storable, without_secrets
 from leyden.progress import Progress
@@ -44,6 +46,7 @@ from leyden.warnings import log
 if TYPE_CHECKING:
     from leyden.engine.optimization import Optimization
     from leyden.engine.session import Session
+    from leyden.module import LightningModule
     from leyden.trainer import Trainer
 
 _NUMBERS = frozenset(  # what others put beside these may hold texts of any kind
@@ -185,21 +188,23 @@ def load_module(trainer: Trainer, checkpoint: dict[str, Any], path: str) -> None
     module.on_load_checkpoint(checkpoint)
     load_weights(module, checkpoint, path, module.strict_loading, trainer.strategy.load_module_state)
     if datamodule is not None and type(datamodule).__qualname__ in checkpoint:
-        datamodule.load_state_dict(checkpoint[type(datamodule).__qualname__])
+        with part(path, type(datamodule).__qualname__):
+            datamodule.load_state_dict(checkpoint[type(datamodule).__qualname__])
     states = checkpoint.get("callbacks")
     if states is not None:
         for callback in trainer.callbacks:
             callback.on_load_checkpoint(trainer, module, checkpoint)
         for callback in trainer.callbacks:
             if callback.state_key in states and is_overridden(callback, "load_state_dict", Callback):
-                callback.load_state_dict(states[callback.state_key])
+                with part(path, f"callbacks.{callback.state_key}"):
+                    callback.load_state_dict(states[callback.state_key])
 
 
 def restore(session: Session, optimization: Optimization, checkpoint: dict[str, Any], path: str) -> None:
     """Take back everything of a training run but what `load_module` already did."""
     trainer = session.trainer
     if "optimizer_states" not in checkpoint:
-        raise CheckpointError(
+        raise DamagedCheckpointError(
             f"{path} holds weights only, so that training cannot go on from it. "
             "Load the weights with load_from_checkpoint and start a new fit, or take a full checkpoint."
         )
@@ -208,13 +213,25 @@ def restore(session: Session, optimization: Optimization, checkpoint: dict[str, 
             f"{path} was saved in epoch {checkpoint['epoch']}, beyond Trainer(max_epochs={trainer.max_epochs}). "
             "Raise max_epochs to go on from it."
         )
+    if "lr_schedulers" not in checkpoint:
+        raise wrong(path, "lr_schedulers", "is missing", "the states of the schedulers, or an empty list")
     _check_count("optimizer", optimization.optimizers, checkpoint["optimizer_states"], path)
     _check_count("scheduler", optimization.schedulers, checkpoint["lr_schedulers"], path)
-    for optimizer, state in zip(optimization.optimizers, checkpoint["optimizer_states"], strict=True):
-        trainer.strategy.load_optimizer_state(optimizer, state)
-    for config, state in zip(optimization.schedulers, checkpoint["lr_schedulers"], strict=True):
-        config.scheduler.load_state_dict(state)
-    _restore_precision(trainer, checkpoint)
+    for index, (optimizer, state) in enumerate(
+        zip(optimization.optimizers, checkpoint["optimizer_states"], strict=True)
+    ):
+        name, groups = f"optimizer_states[{index}]", [dict(group) for group in optimizer.param_groups]
+        with part(path, name):
+            trainer.strategy.load_optimizer_state(optimizer, state)
+        check_optimizer(optimizer, groups, path, name)
+    for index, (config, state) in enumerate(zip(optimization.schedulers, checkpoint["lr_schedulers"], strict=True)):
+        name = f"lr_schedulers[{index}]"
+        if is_of_a_library(config.scheduler):
+            check_scheduler(config.scheduler.state_dict(), state, path, name)
+        with part(path, name):
+            config.scheduler.load_state_dict(state)
+    with part(path, type(trainer.precision_plugin).__qualname__):
+        _restore_precision(trainer, checkpoint)
     place = checkpoint.get("leyden", {})
     if "progress" not in place:
         session.progress.load_state_dict(_lightning_progress(trainer, checkpoint, path).state_dict())
@@ -222,13 +239,28 @@ def restore(session: Session, optimization: Optimization, checkpoint: dict[str, 
         if "loops" in checkpoint:
             trainer._resumed_loader = lightning_format.position(checkpoint["loops"])
         return
-    place = of_this_rank(trainer, place, path)
+    for key in OWN:
+        if key not in place:
+            raise wrong(path, f"leyden.{key}", "is missing", "what the run goes on from")
+    with part(path, "leyden.ranks"):
+        place = of_this_rank(trainer, place, path)
     session.progress.load_state_dict(place["progress"])
-    session.metrics.load_state_dict(place["metrics"], session.module)
+    with part(path, "leyden.metrics"):
+        session.metrics.load_state_dict(place["metrics"], session.module)
     trainer._resumed_rng = place["rng"]
     trainer._resumed_loader = place["loader"]
-    session.loaders.load_state_dict(place["loader"].get("loaders_of_validation", {}))
-    trainer.strategy.load_gradients(session.module, place["gradients"])
+    with part(path, "leyden.loader"):
+        session.loaders.load_state_dict(place["loader"].get("loaders_of_validation", {}))
+    with part(path, "leyden.gradients"):
+        _check_gradients(session.module, place["gradients"], path)
+        trainer.strategy.load_gradients(session.module, place["gradients"])
+
+
+def _check_gradients(module: LightningModule, gradients: dict[str, Any], path: str) -> None:
+    for name, parameter in module.named_parameters():
+        if name in gradients and gradients[name].shape != parameter.shape:
+            told = f"has the shape {tuple(gradients[name].shape)}"
+            raise wrong(path, f"leyden.gradients.{name}", told, f"{tuple(parameter.shape)}")
 
 
 def _restore_precision(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
@@ -254,7 +286,7 @@ def _lightning_progress(trainer: Trainer, checkpoint: dict[str, Any], path: str)
 
 def _check_count(what: str, now: Any, then: Any, path: str) -> None:
     if len(now) != len(then):
-        raise CheckpointError(
+        raise DamagedCheckpointError(
             f"{path} holds the states of {len(then)} {what}(s), but configure_optimizers returned {len(now)}. "
             "Build the module as it was when the checkpoint was written."
         )

@@ -24,6 +24,7 @@ from leyden import rng
 from leyden.engine.data import INFINITE, TrainLoader
 from leyden.engine.evaluate import beginning_anew_on_resume, evaluate
 from leyden.engine.optimization import step_schedulers
+from leyden.engine.parts import part
 from leyden.engine.rows import write_row
 from leyden.engine.saving import beside_training
 from leyden.engine.step import forward_step
@@ -338,7 +339,8 @@ def start(session: Session) -> bool:
     if to_train:
         session.hooks.call("on_train_start")
     if trainer._resumed_rng is not None:
-        rng.restore(trainer._resumed_rng)
+        with part(trainer.ckpt_path or "", "leyden.rng"):
+            rng.restore(trainer._resumed_rng)
         trainer._resumed_rng = None
     if to_train:
         trainer._clock = time.monotonic() - progress.seconds

@@ -27,6 +27,7 @@ from leyden.engine.compiled import compiled
 from leyden.engine.data import Source, TrainLoader, Wanted, members, request, sources, training_source
 from leyden.engine.hooks import Hooks, check_names, is_overridden
 from leyden.engine.optimization import Optimization, SchedulerConfig
+from leyden.engine.parts import part
 from leyden.engine.position import stand_again, standing
 from leyden.engine.shards import Share
 from leyden.engine.signals import StopFlag
@@ -387,8 +388,9 @@ def prepare(
     written = checkpoint.get("leyden", {}).get("loggers", []) if checkpoint is not None and stage == "fit" else []
     for logger in trainer.loggers:
         logger.attach(trainer.default_root_dir)
-    for logger, state in zip(trainer.loggers, written, strict=False):
-        logger.load_state_dict(state)
+    for index, (logger, state) in enumerate(zip(trainer.loggers, written, strict=False)):
+        with part(trainer.ckpt_path or "", f"leyden.loggers[{index}]"):
+            logger.load_state_dict(state)
     for logger in trainer.loggers:
         _ = logger.experiment
     if strategy.world_size > 1:

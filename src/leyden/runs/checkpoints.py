@@ -79,7 +79,7 @@ def choose(directory: RunDirectory, resumable: bool = True) -> Choice:
 
     Args:
         directory: Of the run.
-        resumable: Whether one of weights alone will not do, as long as there is another.
+        resumable: Whether one of weights alone will not do.
 
     Raises:
         RunError: If one belongs to another run, or would execute something, or if none of those there are is whole.
@@ -87,8 +87,9 @@ def choose(directory: RunDirectory, resumable: bool = True) -> Choice:
     found, damaged = _outlined(directory)
     run = _identity(directory, found)
     _refuse_foreign(directory, found, run)
-    fitting = [each for each in found if each.resumable] if resumable else found
-    for each in reversed(fitting or found):
+    attempt = max((origin_of(each.content).get("attempt", 0) for each in found), default=0)
+    fitting = [each for each in found if each.resumable or not resumable]
+    for each in reversed(fitting):
         try:
             check_whole(each.path)
         except CheckpointError as error:
@@ -98,11 +99,14 @@ def choose(directory: RunDirectory, resumable: bool = True) -> Choice:
     else:
         if damaged:
             raise _none_left(directory, damaged)
-        return Choice(None, 0, run, [])
+        if found:
+            log.warning(
+                "%s holds checkpoints of weights alone, from which no training goes on: beginning anew", directory.path
+            )
+        return Choice(None, attempt, run, [str(each.path) for each in found])
     for path, problem in damaged.items():
         log.warning("passing over %s: %s", path, problem)
     later = [other.path for other in found if other.key > each.key]
-    attempt = max(origin_of(other.content).get("attempt", 0) for other in found)
     return Choice(each.path, attempt, run, list(map(str, [*later, *damaged])))
 
 
