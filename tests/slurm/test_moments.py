@@ -15,6 +15,7 @@ from tests.holding import RUN, is_held, make_project, result
 from tests.slurm.daemons import wait_for
 from tests.slurm.submitting import leyden, told
 
+pytestmark = pytest.mark.timeout(1200)
 TIMES = int(os.environ.get("LEYDEN_TIMES", "1"))
 PATIENCE = 240.0 + 30.0 * TIMES  # seconds
 LOW = ("hydra.launcher.partition=low",)

@@ -37,7 +37,7 @@ class OurJob(SlurmJob):
         return self.what
 
     def requeue(self, patience=60.0):
-        self.asked.append(self.id)
+        self.asked.append(self.name)
         return self.problem
 
 
@@ -106,7 +106,7 @@ def test_the_policy_decides_as_the_table_says(row):
 def test_what_was_decided_is_done_written_and_told(row, tmp_path):
     limits, event, requeued, before, (begun, reached), saved, requeue, code, words = row
     path = stopping(tmp_path, limits, before, begun)
-    ours = OurJob("12", "12", requeued, event)
+    ours = OurJob("12", requeued, event)
 
     decision = act(path, Interrupted(signal.SIGUSR2, "last.ckpt" if saved else None), reached, ours)
 
@@ -145,7 +145,7 @@ def explained(path, requeue):
 def test_a_scheduler_that_refuses_has_the_last_word(tmp_path):
     path = stopping(tmp_path, (10, 2), [], 0)
 
-    decision = act(path, Interrupted(signal.SIGUSR2, "last.ckpt"), 10, OurJob("12", "12", 0, problem="no permission"))
+    decision = act(path, Interrupted(signal.SIGUSR2, "last.ckpt"), 10, OurJob("12", 0, problem="no permission"))
 
     assert (decision.requeue, decision.code) == (False, Reason.REFUSED)
     assert status.read(path).state is RunState.INTERRUPTED
@@ -156,13 +156,13 @@ def test_a_run_that_leyden_jobs_cancel_ends_is_not_requeued_whatever_the_cluster
     path = stopping(tmp_path, (10, 2), [], 0)
     job.mark_cancelled(path, "me")
 
-    assert act(path, Interrupted(signal.SIGTERM, "last.ckpt"), 10, OurJob("12", "12", 0)).code is Reason.CANCELLED
+    assert act(path, Interrupted(signal.SIGTERM, "last.ckpt"), 10, OurJob("12", 0)).code is Reason.CANCELLED
 
 
 def test_after_the_limit_of_stalled_attempts_the_same_is_written_and_told(tmp_path):
     path = stopping(tmp_path, (10, 2), stalled(1), 10)
 
-    act(path, Interrupted(signal.SIGUSR2, "last.ckpt"), 10, OurJob("12", "12", 1))
+    act(path, Interrupted(signal.SIGUSR2, "last.ckpt"), 10, OurJob("12", 1))
 
     sentence = "It was not requeued: its last 2 attempts have not got any further (stalled_restarts=2)."
     assert sentence in status.read(path).reason

@@ -27,6 +27,7 @@ ANNOUNCED = (signal.SIGUSR1, signal.SIGUSR2)
 _NEAR = 900.0  # seconds: a time limit is announced as long before it as somebody has asked for
 _PATIENCE = 20.0  # seconds for one answer of the controller
 _BUSY = ("contact", "timed out", "did not answer", "try again")  # what is said of a controller that is away for a while
+_WAITS = "pending execution"  # somebody else has put it back: that is what was wanted
 _NONE = ("", "None", "N/A", "Unknown", "UNLIMITED", "NOT_SET")
 
 
@@ -35,12 +36,11 @@ class SlurmJob:
     """A batch job of SLURM.
 
     Args:
-        id: Its number; an element of an array has one of its own.
-        name: What people call it: for an element of an array the array's, ``_`` and its index.
+        name: What SLURM is asked by: its number; for an element of an array the array's, ``_`` and its index. Its own
+            number would not do: one of the elements has that of the whole array.
         restarts: How often it has been put back into the queue.
     """
 
-    id: str
     name: str
     restarts: int
 
@@ -51,15 +51,15 @@ class SlurmJob:
         if not number.isdigit():
             return None
         restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
-        return cls(number, slurm_job() or number, int(restarts or 0))
+        return cls(slurm_job() or number, int(restarts or 0))
 
     def ends(self) -> float | None:
         """Return when its time limit is up, in seconds since 1970; None if there is none, or nobody knows."""
-        return moment(details(self.id, _PATIENCE).get("EndTime", ""))
+        return moment(details(self.name, _PATIENCE).get("EndTime", ""))
 
     def event(self, signum: int) -> Event:
         """Return what the signal *signum* meant."""
-        found = details(self.id, _PATIENCE)
+        found = details(self.name, _PATIENCE)
         if int(found.get("Restarts", "0") or 0) > self.restarts:
             return Event.REQUEUED
         if found.get("PreemptTime", "") not in _NONE:
@@ -84,7 +84,9 @@ class SlurmJob:
         """
         until = time.monotonic() + patience
         while True:
-            _, problem = said(["scontrol", "requeue", self.id], _PATIENCE)
+            _, problem = said(["scontrol", "requeue", self.name], _PATIENCE)
+            if problem is not None and _WAITS in problem.lower():
+                return None
             busy = problem is not None and any(word in problem.lower() for word in _BUSY)
             if not busy or time.monotonic() >= until:
                 return problem
