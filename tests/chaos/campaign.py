@@ -13,8 +13,8 @@ from tests.chaos.moments import Moments
 from tests.chaos.processes import Ended, Starter, Strike
 from tests.chaos.scenarios import Scenario
 
-_AGAIN = 0.5  # probability that a resume is killed, too
-_DEEPEST = 4  # kills of one run
+_AGAIN = 0.6  # probability that a resume is killed, too
+_DEEPEST = 5  # kills of one run
 _ANEW = 0.1  # share of the commands that are new interpreters
 _TRIES = 12  # commands until a run has to be finished
 

@@ -18,6 +18,8 @@ import torch
 _OF_THE_TIME = {  # by file: entries that differ between any two runs
     "status.json": {"created", "started", "ended", "updated", "pid", "attempts", "resumed_from", "from_step", "run_id"},
     "attempts.jsonl": {"attempt", "started", "ended", "from_step"},
+    "job.json": {"id", "submitted"},
+    "queue.json": {"pid", "updated"},
     "manifest.json": {
         "attempts", "completed", "created", "process", "restarts", "argv", "entry",  # which process has written it
         "LEYDEN_COMPOSED", "MASTER_PORT", "TORCHELASTIC_ERROR_FILE", "TORCHELASTIC_RESTART_COUNT",
