@@ -143,6 +143,16 @@ def test_a_hostile_name_does_not_command_the_terminal_that_reads_the_error(verb,
     assert commands(out + err, "\n") == []
 
 
+@pytest.mark.parametrize("verb", ["runs ls", "runs show", "jobs", "jobs why", "report", "reproduce"])
+def test_what_argparse_prints_of_a_command_line_stops_at_the_second_wall(verb, capfd):
+    with pytest.raises(SystemExit):
+        main([*verb.split(), "--limit=\x1b[2J\x9b", "--rank=\x1b]0;x\x07", "-n", "\x1b[2J"])
+
+    out, err = capfd.readouterr()
+    assert "usage" in err
+    assert commands(out + err, "\n") == []
+
+
 def test_errors_are_printed_in_one_way():
     """`print(error)` stands nowhere: it would repeat what a file holds as it is."""
     root = Path(leyden.__file__).parent
