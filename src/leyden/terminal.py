@@ -64,7 +64,7 @@ def printable_lines(text: object, longest: int = LONGEST) -> str:
 
 def as_json(value: Any) -> str:
     """Return *value* as JSON for programs, of which a terminal can show every letter."""
-    return json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f")
+    return json.dumps(value, indent=2, default=str)  # in ASCII
 
 
 def complain(error: object) -> None:
