@@ -239,6 +239,44 @@ def test_a_resumed_run_ends_with_the_fingerprint_of_the_whole_one(options, tmp_p
         assert resumed.tolist() == losses.tolist()
 
 
+def train_and_test(folder, best, resumed=False, ckpt_path=None):
+    """Train, and test the checkpoint *best* before the fingerprint is complete, as a run does."""
+    folder.mkdir(exist_ok=True)
+    L.seed_everything(1, verbose=False)
+    fingerprint = Fingerprint(folder, resumed)
+    saving = ModelCheckpoint(folder, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "log_every_n_steps": 1}
+    trainer = L.Trainer(
+        max_epochs=3, default_root_dir=folder, logger=RecordingLogger(), callbacks=[fingerprint, saving], **quiet
+    )
+    module = TinyModule()
+    trainer.fit(module, TinyData(train=4), ckpt_path=ckpt_path)
+    trainer.test(module, TinyData(train=4), ckpt_path=best, verbose=False)
+    fingerprint.finish(trainer, {"val_loss": float(trainer.callback_metrics.get("val_loss", 0.0))})
+    return json.loads((folder / "fingerprint.json").read_text())
+
+
+@pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")  # resumed elsewhere on purpose
+def test_testing_the_best_checkpoint_leaves_the_fingerprint_of_a_resumed_run_as_it_is(tmp_path):
+    best, last = tmp_path / "whole" / "step=3.ckpt", tmp_path / "whole" / "step=9.ckpt"
+    whole = train_and_test(tmp_path / "whole", best)
+    folder = tmp_path / "resumed"
+    folder.mkdir()
+    (folder / "losses.f64").write_bytes((tmp_path / "whole" / "losses.f64").read_bytes())
+
+    found = train_and_test(folder, best, resumed=True, ckpt_path=last)
+
+    assert found == whole
+    assert found["logged"]["rows"] > 12
+
+
+def test_only_final_metrics_are_called_evaluated(tmp_path):
+    found = train_and_test(tmp_path / "run", None)
+
+    assert set(found["final_metrics"]["evaluated"]) <= set(found["final_metrics"]["values"])
+    assert found["final_metrics"]["evaluated"] == ["val_loss"]
+
+
 @pytest.mark.filterwarnings("ignore:The folder of checkpoints has changed")
 def test_a_run_that_starts_from_anothers_checkpoint_has_a_fingerprint_of_its_own(tmp_path):
     first, _ = train(tmp_path / "first", TinyModule())
