@@ -34,9 +34,15 @@ def read(root: StrPath, name: str, largest: int) -> bytes:
         FileNotFoundError: If it is not there.
         UnsafeFileError: If it is no regular file, is larger, or cannot be read.
     """
-    with opened(root, name) as file:
-        size = os.fstat(file.fileno()).st_size
-        content = file.read(largest + 1) if size <= largest else b""
+    handle = _open(root, name, os.O_RDONLY)
+    try:
+        size = os.fstat(handle).st_size
+        content = os.read(handle, size + 1) if size <= largest else b""
+        if len(content) < size <= largest:  # a file system that gives less at a time
+            with open(handle, "rb", closefd=False) as file:
+                content += file.read(largest + 1 - len(content))
+    finally:
+        os.close(handle)
     if size > largest or len(content) > largest:
         raise UnsafeFileError(
             f"{os.path.join(root, name)} has {max(size, len(content)):,} bytes: too large to be what it should be. "

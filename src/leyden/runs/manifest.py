@@ -20,11 +20,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from leyden import atomic, secrets
+from leyden import atomic, regular, secrets
 from leyden.config.bounded import read_json
 from leyden.config.project import CODE_ROOT, project_root
 from leyden.experiment import Experiment
-from leyden.runs import code, origin
+from leyden.runs import code, origin, shapes
 from leyden.runs.data_identity import by_name, of_loader, of_paths, paths_in, recipe
 from leyden.runs.determinism import flags
 from leyden.runs.directory import RunDirectory
@@ -58,6 +58,15 @@ class Surroundings:
         """Return the environment of this process."""
         self._machine = self._machine or environment()
         return self._machine
+
+
+_SHAPE: dict[str, Any] = {
+    "argv": list, "work_dir": str, "entry": str, "config": str, "process": {}, "restarts": int, "determinism": {},
+    "code": {"root": str, "commit": str, "hash": str, "branch": str, "patch": str, "untracked": {}, "snapshot": str},
+    "environment": {"variables": {}, "threads": {"intra": int}, "packages": {}},
+    "world": {"size": int}, "loaders": {}, "data": {}, "seeds": {}, "data_paths": {}, "slurm": {},
+    "attempts": [{"ranks": int}],
+}  # fmt: skip
 
 
 def begin(
@@ -98,9 +107,15 @@ def config_hash(directory: RunDirectory) -> str:
 
 
 def read(directory: RunDirectory) -> dict[str, Any]:
-    """Return the manifest; empty where a run has none."""
+    """Return the manifest; empty where a run has none.
+
+    Raises:
+        RunError: If a part of it has another type than `begin` and `complete` give it.
+    """
     file = directory.path / FILE
-    return read_json(file, LARGEST) if file.is_file() else {}
+    found = read_json(file, LARGEST) if regular.there(directory.path, FILE) else {}
+    shapes.check(found, _SHAPE, file)
+    return found
 
 
 def project_of(work_dir: str | os.PathLike[str]) -> Path:

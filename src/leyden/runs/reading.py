@@ -47,8 +47,8 @@ def facts(path: str, sections: Sections) -> Facts | None:
     problems: list[str] = []
     config = _sections(path, "config.yaml", sections, problems)
     status = read_status(Path(path))
-    metrics = document(Path(path, "result.json"), 1_000_000).get("metrics")
-    manifest = document(Path(path, "manifest.json"))
+    metrics = document(f"{path}/result.json", 1_000_000).get("metrics")
+    manifest = document(f"{path}/manifest.json")
     return {
         "config": config,
         "typed": _sections(path, "overrides.yaml", sections, problems),
@@ -63,10 +63,10 @@ def facts(path: str, sections: Sections) -> Facts | None:
     }
 
 
-def document(path: Path, limit: int = 64_000_000) -> dict[str, Any]:
+def document(path: str | Path, limit: int = 64_000_000) -> dict[str, Any]:
     """Return the mapping in a JSON file; an empty one if there is none, or it is larger than *limit* bytes."""
     try:
-        found = json.loads(regular.read(path.parent, path.name, limit))
+        found = json.loads(regular.read(*os.path.split(path), limit))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -22,9 +22,15 @@ import numpy as np
 
 from leyden import regular
 from leyden.errors import RunError
+from leyden.runs import shapes
 from leyden.runs.directory import RunDirectory
 
 _LARGEST, _LARGEST_LOSSES = 2**20, 2**33  # bytes
+_WEIGHTS = {"sha256": str, "step": int}
+_SHAPE = {
+    "losses": {"steps": int, "sha256": str}, "logged": {}, "initial_weights": _WEIGHTS, "final_weights": _WEIGHTS,
+    "final_metrics": {"step": int, "sha256": str, "values": {}, "evaluated": list},
+}  # fmt: skip
 
 
 class Outcome(StrEnum):
@@ -138,6 +144,8 @@ def fingerprint(directory: RunDirectory) -> dict[str, Any]:
         ) from error
     if not isinstance(found, dict):
         raise RunError(f"{path} holds {type(found).__name__}, not the mapping that a fingerprint is.")
+    shapes.check(found, _SHAPE, path)
+    shapes.check_numbers((found.get("final_metrics") or {}).get("values"), path, "final_metrics.values")
     return found
 
 
