@@ -76,7 +76,7 @@ def test_hyper_parameters_of_loggers_hold_none_in_lists_and_keys():
 def test_hyper_parameters_of_checkpoints_leave_out_lists_and_objects_that_hold_one():
     given = {"width": 3, "urls": ["https://me:pw1@host"], "session": Session(api_key="abc"), "plan": Session(size=3)}
 
-    with pytest.warns(UserWarning, match="secret") as warned:
+    with pytest.warns(UserWarning, match=r"Net\.hparams") as warned:
         kept = plain.storable(given, "Net.hparams")
 
     assert sorted(kept) == ["plan", "width"]
