@@ -1,6 +1,7 @@
 """A queue tells and mends every end of a run: killed while it starts, deleted, impossible to start, or out of GPUs."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -89,3 +90,20 @@ def test_gpus_are_given_back_when_a_run_ends_however_it_does(devices, tmp_path):
     assert json.loads((tmp_path / "queue" / "queue.json").read_text())["devices"] == {}
     assert "job.log is a link, which is not followed" in status_of(runs[1])["error"]
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_a_killed_start_has_left_blocks_no_run_of_a_multirun_and_is_no_run_to_any_command(at):
+    left = at / "sweep" / "0"
+    left.mkdir(parents=True)
+    (left / "overrides.yaml").write_text("overrides:\n- seed=1\nchoices:\n  model: mlp\n")
+    hidden = at / "sweep" / f".1.4194304@{os.uname().nodename}.making"  # no process has this number
+    hidden.mkdir()
+    (hidden / "config.yaml").write_text("name: half\n")
+
+    leyden(at, "run", "sweep/0", code=2)
+    listed = leyden(at, "runs", "ls", "--in", "sweep")
+    leyden(at, "train", "-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep")
+
+    assert "half" not in listed
+    assert sorted(each.name for each in (at / "sweep").iterdir() if (each / "config.yaml").is_file()) == ["0", "1"]
+    assert not hidden.exists()

@@ -83,7 +83,7 @@ def test_the_failure_of_one_ends_the_others(tmp_path):
 
 
 def test_closing_ends_what_a_child_has_started_too(tmp_path):
-    nested = "import subprocess, sys\nprint(subprocess.Popen(['sleep', '100']).pid, flush=True)\nsys.stdin.read()\n"
+    nested = "import subprocess, sys\nprint(subprocess.Popen(['sleep', '1000']).pid, flush=True)\nsys.stdin.read()\n"
     group = ProcessGroup([spec(nested + SAVING, tmp_path / "out")])
     wait_until(lambda: printed(tmp_path / "out", "up"))
     grandchild = int((tmp_path / "out").read_text().split()[0])
