@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _PLACES = ("BATCH", "TRAINED", "LOGGED", "VALIDATED", "EPOCH_ENDED")
-_KINDS = ("last", "interrupted")  # of files that are equal otherwise, these are the newer ones
+_KINDS = ("last.ckpt", "interrupted.ckpt")  # of files that are equal otherwise, these are the newer ones
 
 
 @dataclass
@@ -71,7 +71,7 @@ def order(checkpoint: Mapping[str, Any], path: Path) -> tuple[Any, ...]:
         _count(said.get("save")),
         _count(progress.get("batches")),
         _PLACES.index(place) if place in _PLACES else 0,
-        _KINDS.index(path.stem) + 1 if path.stem in _KINDS else 0,
+        _KINDS.index(path.name) + 1 if path.name in _KINDS else 0,
         path.name,
     )
 

@@ -50,7 +50,7 @@ class Run:
         now: Seconds since 1970; ages are counted from here.
     """
 
-    __slots__ = ("_sections", "facts", "name", "now", "path", "state", "status")
+    __slots__ = ("_sections", "_status", "facts", "name", "now", "path", "state")
 
     def __init__(self, path: str, name: str, facts: Facts, sections: Sections, now: float) -> None:
         self.path = path
@@ -58,8 +58,16 @@ class Run:
         self.facts = facts
         self._sections = sections
         self.now = now
-        self.status = Status.of(facts["status"])
-        self.state = state(self.status, now)
+        self._status: Status | None = None  # made when it is asked for: a list of ten thousand runs needs few
+        said = RunState.of(facts["status"].get("status"))
+        self.state = state(self.status, now) if said is RunState.RUNNING else said
+
+    @property
+    def status(self) -> Status:
+        """What its status.json says."""
+        if self._status is None:
+            self._status = Status.of(self.facts["status"])
+        return self._status
 
     def get(self, key: str) -> Any:
         """Return what *key* stands for in this run; `MISSING` if it has none."""
@@ -157,7 +165,7 @@ def list_runs(root: Path, cache: Path | None = None) -> list[Run]:
     index = Index(root, cache).refresh()
     now = time.time()
     found = [Run(f"{index.root}/{name}", name, row, index.sections, now) for name, row in index.runs.items()]
-    return sorted(found, key=lambda run: (run.status.created, run.name), reverse=True)
+    return sorted(found, key=lambda run: (str(run.facts["status"].get("created", "")), run.name), reverse=True)
 
 
 def judged(given: str | Path) -> Path:
