@@ -12,7 +12,7 @@ SCONTROL = """\
 #!/bin/sh
 echo "$@" >> {asked}
 case "$*" in
-  *show*) echo "JobId=56 ArrayJobId=56 JobState=RUNNING PreemptTime=2026-11-30T10:00:00 Restarts=0" ;;
+  *show*) echo "JobId=56 ArrayJobId=56 JobState=RUNNING PreemptTime=2026-11-30T10:00:00 Restarts={restarts}" ;;
   *) {answer} ;;
 esac
 """
@@ -27,11 +27,11 @@ def element(tmp_path, monkeypatch):
     return SlurmJob.current()
 
 
-def scontrol(folder, answer="exit 0"):
+def scontrol(folder, answer="exit 0", restarts=0):
     """Put a scontrol on the path that writes down what it is asked; return where."""
     asked = folder / "asked"
     program = folder / "scontrol"
-    program.write_text(SCONTROL.format(asked=asked, answer=answer))
+    program.write_text(SCONTROL.format(asked=asked, answer=answer, restarts=restarts))
     program.chmod(0o755)
     return asked
 
@@ -46,6 +46,12 @@ def test_it_asks_about_itself_and_requeues_itself_alone(element, tmp_path):
 
 def test_what_waits_already_is_as_good_as_requeued(element, tmp_path):
     scontrol(tmp_path, "echo 'Job is pending execution for job 56_3' >&2; exit 1")
+
+    assert element.requeue() is None
+
+
+def test_slurm_ends_the_command_that_has_asked_to_requeue_its_own_job(element, tmp_path):
+    scontrol(tmp_path, "kill -TERM $$", restarts=1)
 
     assert element.requeue() is None
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,7 +61,7 @@ class SlurmJob:
     def event(self, signum: int) -> Event:
         """Return what the signal *signum* meant."""
         found = details(self.name, _PATIENCE)
-        if int(found.get("Restarts", "0") or 0) > self.restarts:
+        if self._was_requeued(found):
             return Event.REQUEUED
         if found.get("PreemptTime", "") not in _NONE:
             return Event.PREEMPTED
@@ -72,6 +73,10 @@ class SlurmJob:
         if found.get("JobState", "").split("+")[0] in ("COMPLETING", "CANCELLED"):
             return Event.CANCELLED
         return Event.UNKNOWN
+
+    def _was_requeued(self, found: Mapping[str, str]) -> bool:
+        restarts = found.get("Restarts", "")
+        return restarts.isdigit() and int(restarts) > self.restarts
 
     def requeue(self, patience: float = 60.0) -> str | None:
         """Put the job back into the queue; a controller that does not answer is asked again.
@@ -85,8 +90,10 @@ class SlurmJob:
         until = time.monotonic() + patience
         while True:
             _, problem = said(["scontrol", "requeue", self.name], _PATIENCE)
-            if problem is not None and _WAITS in problem.lower():
-                return None
+            if problem is not None and (_WAITS in problem.lower() or self._was_requeued(details(self.name, _PATIENCE))):
+                return (
+                    None  # SLURM ends all processes of a job that it requeues, the one that has asked for it included
+                )
             busy = problem is not None and any(word in problem.lower() for word in _BUSY)
             if not busy or time.monotonic() >= until:
                 return problem
