@@ -237,6 +237,7 @@ class TrainLoader:
 
     def epoch(self, epoch: int, start: int) -> Iterator[tuple[int, Any, bool]]:
         """Yield index, batch and whether it is the last, from batch *start* of *epoch* on."""
+        states = [states_of(generators(each)) for each in members(self.loader)] if start else []
         announce(self.loader, epoch)
         if start == 0:
             self._begin()
@@ -244,6 +245,8 @@ class TrainLoader:
         else:
             with rng.isolated():
                 iterator, ahead = self._reopen(start)
+            for each, state in zip(members(self.loader), states, strict=True):
+                set_states(generators(each), state)  # others may have drawn from those that are shared
         self._between = False
         try:
             yield from self._batches(iterator, ahead, start)
@@ -294,14 +297,6 @@ class TrainLoader:
         return next(iterator, END)
 
     def _reopen(self, start: int) -> tuple[Iterator[Any], Any]:
-        states = [states_of(generators(each)) for each in members(self.loader)]
-        try:
-            return self._found_again(start)
-        finally:  # of generators that several loaders share, others may have drawn since
-            for each, state in zip(members(self.loader), states, strict=True):
-                set_states(generators(each), state)
-
-    def _found_again(self, start: int) -> tuple[Iterator[Any], Any]:
         if self._followed:
             self._check_count()
             for followed in self._followed:
