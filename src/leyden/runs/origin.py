@@ -18,6 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from leyden import regular
+from leyden.config.bounded import LARGEST
+from leyden.errors import UnsafeFileError
+
 CONFIG = "config.yaml"
 _CODE = "code"
 _PATCH = "code.patch"
@@ -67,8 +71,8 @@ def renew_code(path: Path, code: Mapping[str, Any]) -> None:
 
 def is_own(path: Path) -> bool:
     """Whether the run directory *path* was made by this user's own launch, and its config is still the same."""
-    with suppress(OSError):
-        return matches(path, {CONFIG: (path / CONFIG).read_bytes()})
+    with suppress(OSError, UnsafeFileError):
+        return matches(path, {CONFIG: regular.read(path, CONFIG, LARGEST)})
     return False
 
 
@@ -78,10 +82,12 @@ def is_own_code(path: Path, code: Mapping[str, Any]) -> bool:
 
 
 def _code(path: Path, code: Mapping[str, Any]) -> dict[str, bytes]:
-    patch = path / _PATCH
+    content = b""
+    with suppress(OSError, UnsafeFileError):
+        content = regular.read(path, _PATCH, _LARGEST_PATCH)
     return {
         _CODE: json.dumps(code, sort_keys=True, default=str).encode(),
-        _PATCH: patch.read_bytes() if patch.is_file() and patch.stat().st_size <= _LARGEST_PATCH else b"",
+        _PATCH: content,
     }
 
 
