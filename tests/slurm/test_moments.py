@@ -66,6 +66,9 @@ def test_a_job_goes_on_from_wherever_it_was(cluster, expected, tmp_path, moment,
     assert wait_for(lambda: all(map(is_held, runs)), PATIENCE), said(runs)
 
     strike(cluster, job)
+    if strike is out_of_time:
+        assert wait_for(lambda: all(map(lines, runs)), PATIENCE), said(runs)
+        cluster.ask("scontrol", "update", f"jobid={job}", "timelimit=10")
 
     assert wait_for(lambda: all(has_ended(run) for run in runs), PATIENCE), said(runs)
     assert [each["outcome"] for run in runs for each in lines(run)] == ["requeued", "finished"] * TIMES, said(runs)
