@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 from leyden.cli.outcome import run_and_report
 from leyden.cli.trusting import add_trust
-from leyden.config.trust import Trust
 from leyden.errors import ConfigurationError, RunError
 from leyden.processes.lifeline import watch
 from leyden.runs.directory import RunDirectory
-from leyden.runs.guard import contained
+from leyden.runs.execution import config_to_execute
 from leyden.terminal import complain
 
 
@@ -31,8 +30,8 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"argument --ranks: {arguments.ranks}: expected a number from 1 on")
     try:
         directory = RunDirectory(arguments.directory)
-        if arguments.ranks is not None:  # what starts them writes, too
-            contained(directory.path, Trust.of(directory.path, arguments.trust))
+        if arguments.ranks is not None:  # otherwise each of them would refuse it, once it has been started
+            config_to_execute(directory, arguments.trust)
     except (ConfigurationError, RunError) as error:
         complain(error)
         return 2

@@ -108,7 +108,7 @@ def execute(
         RankError: If another rank has failed.
         RanksWanted: If it is for several ranks; nothing was touched.
     """
-    config = _look(directory, trusted) if experiment is None else {}
+    config = config_to_execute(directory, trusted) if experiment is None else {}
     with ExitStack() as stack:
         stack.enter_context(_log_file(directory))
         begun = ranks.told(lambda: _begun(directory, stack))
@@ -154,8 +154,13 @@ def _begun(directory: RunDirectory, stack: ExitStack) -> dict[str, Any]:
     }
 
 
-def _look(directory: RunDirectory, trusted: Sequence[str]) -> dict[str, Any]:
-    """Return the config of a directory that may be executed, before anything is touched; {} if there is nothing to."""
+def config_to_execute(directory: RunDirectory, trusted: Sequence[str]) -> dict[str, Any]:
+    """Return the config of a directory that may be executed, before anything is touched; {} if it is finished.
+
+    Raises:
+        ConfigurationError: If its config names what may not be called, or writes elsewhere.
+        RunError: If its files are not what they should be.
+    """
     contained(directory.path, Trust.of(directory.path, trusted))
     if directory.status().state is RunState.FINISHED:
         return {}
