@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from leyden import LightningModule, Trainer
 from leyden.callbacks import LineProgress, ModelSummary, ProgressBar, RichProgressBar, default_progress_bar
-from leyden.callbacks.default_progress_bar import is_interactive
+from leyden.callbacks.progress_display import is_interactive
 from leyden.logger import Logger
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from leyden.callbacks.base_finetuning import BaseFinetuning
     from leyden.callbacks.base_prediction_writer import BasePredictionWriter
     from leyden.callbacks.batch_size_finder import BatchSizeFinder
-    from leyden.callbacks.default_progress_bar import default_progress_bar
+    from leyden.callbacks.progress_display import default_progress_bar
     from leyden.callbacks.device_stats_monitor import DeviceStatsMonitor
     from leyden.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
     from leyden.callbacks.ema_weight_averaging import EMAWeightAveraging
@@ -66,7 +66,7 @@ _HOMES = {
     "ThroughputMonitor": "throughput_monitor",
     "Timer": "timer",
     "WeightAveraging": "weight_averaging",
-    "default_progress_bar": "default_progress_bar",
+    "default_progress_bar": "progress_display",
     "summarize": "model_summary",
 }
 

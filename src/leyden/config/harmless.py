@@ -54,7 +54,7 @@ _FUNCTIONS = {  # by the module they are defined in
     },
     "torch.profiler.profiler": {"schedule"},
     "torch.utils.data.dataset": {"random_split"},
-    "leyden.callbacks.default_progress_bar": {"default_progress_bar"},
+    "leyden.callbacks.progress_display": {"default_progress_bar"},
     "leyden.loggers.default": {"default_loggers"},
     "leyden.schedulers": {"cosine_warmup"},
 }
