@@ -8,6 +8,7 @@ from leyden.config.compose import compose
 from leyden.config.frozen import dump, freeze, load
 from leyden.config.problems import ConfigProblems
 from leyden.config.references import resolved
+from leyden.secrets import MASK, masked
 
 KEY = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"
 REFERENCE = "${oc.env:MY_SERVICE_KEY}"
@@ -86,6 +87,7 @@ def test_what_refers_to_a_reference_stays_one_too(tmp_path, monkeypatch):
     assert config["logger"]["csv"]["other"] == "${logger.csv.api_key}"
     assert config["logger"]["d"] == "${.csv}"
     assert resolved(config)["logger"]["d"]["other"] == KEY
+    assert masked(f"leyden.loggers.CSVLogger {KEY}") == f"leyden.loggers.CSVLogger {MASK}"
 
 
 def test_a_variable_that_is_not_set_yet_is_looked_up_later(tmp_path, monkeypatch):

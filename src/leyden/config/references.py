@@ -135,12 +135,12 @@ def _names_secret(raw: str) -> bool:
 
 
 def _remember(value: Any, name: str) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _remember(item, key)
-    elif isinstance(value, list):
-        for item in value:
-            _remember(item, name)
+    """Have the value of a reference masked from now on; of one that stands for a part of the config its secrets only."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else ((name, item) for item in value)
+        for key, item in items:
+            if _has_secret(item, key):
+                _remember(item, key)
     else:
         secrets.remember(value)
 
