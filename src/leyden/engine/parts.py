@@ -112,14 +112,16 @@ def check_scheduler(fresh: Mapping[str, Any], found: Mapping[str, Any], path: st
         DamagedCheckpointError: If something is of another type, or the counter is missing or negative.
     """
     counters = tuple(key for key in ("last_epoch", "_step_count") if key in fresh)
-    _check_like(fresh, found, path, name, needed=counters)
+    _check_like(fresh, found, path, name, needed=counters, grown=True)  # groups of parameters may have been added
     for key in counters:
         if type(found[key]) is not int or found[key] < -1:
             raise wrong(path, f"{name}.{key}", f"is {found[key]!r:.60}", "a whole number from 0 on")
 
 
-def _check_like(own: Any, found: Any, path: str, where: str, needed: tuple[str, ...] = ()) -> None:
-    """Compare the types of *found* with those of *own*, as far as they say something."""
+def _check_like(
+    own: Any, found: Any, path: str, where: str, needed: tuple[str, ...] = (), grown: bool = False
+) -> None:
+    """Compare the types of *found* with those of *own*, as far as they say something; lists may have *grown*."""
     if own is None or callable(own) or found is own:
         return
     if isinstance(own, Mapping):
@@ -129,12 +131,12 @@ def _check_like(own: Any, found: Any, path: str, where: str, needed: tuple[str, 
             if key not in found:
                 raise wrong(path, f"{where}.{key}", "is missing", "a value")
         for key in own.keys() & found.keys() - {"params"}:
-            _check_like(own[key], found[key], path, f"{where}.{key}")
+            _check_like(own[key], found[key], path, f"{where}.{key}", grown=grown)
     elif isinstance(own, (list, tuple)):
-        if not isinstance(found, (list, tuple)) or len(found) != len(own):
+        if not isinstance(found, (list, tuple)) or not (len(found) == len(own) or (grown and len(found) > len(own))):
             raise wrong(path, where, "is no list of as many values as there are now", f"{len(own)} of them")
-        for index, (one, other) in enumerate(zip(own, found, strict=True)):
-            _check_like(one, other, path, f"{where}[{index}]")
+        for index, other in enumerate(found if own else ()):
+            _check_like(own[min(index, len(own) - 1)], other, path, f"{where}[{index}]", grown=grown)
     elif not _same_kind(own, found):
         raise wrong(path, where, f"is {found!r:.60}", f"something like {own!r:.60}")
 
