@@ -85,7 +85,7 @@ class Index:
             if found["version"] == VERSION and found["root"] == str(self.root):
                 self.sections = Sections(found["sections"])
                 self.runs = found["runs"]
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+        except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
             self.runs, self.sections = {}, Sections()
 
     def _save(self) -> None:
