@@ -215,6 +215,7 @@ class Sandbox:
         return {
             **kept, "PATH": path, "HOME": str(self.home), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline",
             "TERM": "dumb", "NO_COLOR": "1", "PYTHONHASHSEED": "0", "ARENA": str(self.root), "USER": "arena",
+            "MPLCONFIGDIR": str(self.home / ".cache" / "matplotlib"),
             "CANARY": str(self.canary),
         }  # fmt: skip
 
@@ -368,7 +369,7 @@ class Arena:
         self._check_bystander(told)
         assert _cancelled(sandbox) == [], f"jobs of others were ended{told}"
         assert "Traceback (most recent call last)" not in printed, told
-        strange = [letter for letter in _shown(printed, attack.terminal) if not _is_harmless(letter)]
+        strange = [letter for letter in set(_shown(printed, attack.terminal)) if not _is_harmless(letter)]
         assert strange == [], f"control characters {strange[:5]}{told}"
         assert not [text for text in attack.never if text in printed], told
         if verb in attack.refused_by:

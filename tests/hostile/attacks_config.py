@@ -251,5 +251,5 @@ ATTACKS = [
              **_verbs(at, changes))
       for kind, table in _TABLES.items() for at, (name, changes) in enumerate(table.items())),
     Attack("all of it at once", Kind.SENT, several, refused_by=BUILDING, harmless_to=SHOWING,
-           said=r"\d\d problems in the config", wall="config.judge.admit"),
+           said=r"\d+ problems in the config", wall="config.judge.admit"),
 ]  # fmt: skip
