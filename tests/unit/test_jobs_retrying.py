@@ -63,7 +63,7 @@ def test_what_may_wait_at_a_cluster_that_does_not_answer_is_left_alone(tmp_path)
 def test_a_cluster_is_asked_for_the_same_once_more_but_not_to_wait_or_to_come_after_others(tmp_path):
     keep(tmp_path, "slurm", {"partition": "gpu", "nodes": 2, "wait": True, "dependency": "afterok:1"})
 
-    launcher = again(JobRecord("slurm", "12_3", str(tmp_path)), ["friend"])
+    launcher = again(JobRecord("slurm", "12_3", str(tmp_path)), [tmp_path / "run"], ["friend"])
 
     assert (launcher.options.partition, launcher.options.nodes) == ("gpu", 2)
     assert (launcher.options.wait, launcher.options.dependency, launcher.trusted) == (False, None, ("friend",))
@@ -73,22 +73,22 @@ def test_options_of_another_version_are_refused_with_the_file(tmp_path):
     keep(tmp_path, "slurm", {"partitoin": "gpu"})
 
     with pytest.raises(ConfigurationError, match=FILE):
-        again(JobRecord("slurm", "12_3", str(tmp_path)))
+        again(JobRecord("slurm", "12_3", str(tmp_path)), [tmp_path / "run"])
 
 
 @pytest.mark.parametrize(
     "record", [JobRecord(), JobRecord("slurm", "12_3"), JobRecord("slurm", "12_3", "/nowhere"), JobRecord("x")]
 )
-def test_without_anything_kept_there_is_no_launcher(record):
-    assert again(record) is None
+def test_without_anything_kept_there_is_no_launcher(record, tmp_path):
+    assert again(record, [tmp_path / "run"]) is None
 
 
 def test_a_queue_of_this_machine_has_the_slots_it_had(tmp_path):
     content = {"options": {"slots": 3, "gpus_per_job": None}, "directories": [], "devices": {}}
     (tmp_path / "queue.json").write_text(json.dumps(content))
 
-    assert again(JobRecord("local", "1_0", str(tmp_path))).options.slots == 3
-    assert again(JobRecord("local", "1_0", str(tmp_path / "gone"))).options.slots is None
+    assert again(JobRecord("local", "1_0", str(tmp_path)), [tmp_path / "run"]).options.slots == 3
+    assert again(JobRecord("local", "1_0", str(tmp_path / "gone")), [tmp_path / "run"]).options.slots is None
 
 
 def test_how_a_run_without_a_launcher_is_started_is_said(tmp_path):

@@ -25,21 +25,26 @@ def written(run, **record):
 
 @pytest.mark.parametrize("part", STRANGE, ids=repr)
 @pytest.mark.parametrize("key", ["environment", "world", "attempts", "code"])
-def test_a_part_of_another_type_says_nothing(key, part, run):
+def test_a_part_of_another_type_is_refused_by_name_and_says_nothing(key, part, run):
     record = written(run, **{key: part})
 
-    assert reproduction.ranks_of(run) == (1,)
+    if part is None or (isinstance(part, dict) and key != "attempts"):
+        assert reproduction.ranks_of(run) == (1,)
+    else:
+        with pytest.raises(RunError, match=rf"manifest\.json is damaged: {key}"):
+            reproduction.ranks_of(run)
     assert reproduction._restored(record) == {}
     assert reproduction._threads(record) is None
 
 
 @pytest.mark.parametrize("part", STRANGE, ids=repr)
-def test_parts_of_other_types_further_down_say_nothing(part, run):
+def test_parts_of_other_types_further_down_are_refused_and_say_nothing(part, run):
     record = written(
         run, environment={"variables": part, "threads": part}, world={"size": "2"}, attempts=[part, {"ranks": "2"}]
     )
 
-    assert reproduction.ranks_of(run) == (1,)
+    with pytest.raises(RunError, match=r"manifest\.json is damaged"):
+        reproduction.ranks_of(run)
     assert reproduction._restored(record) == {}
     assert reproduction._threads(record) is None
 

@@ -44,7 +44,9 @@ def said(found, state=None, answered=True, **changes):
     return stands.state, stands.reason
 
 
-FAR = {"status": "running", "host": "far", "pid": 1, "started": ago(60), "updated": ago(5)}
+def far():
+    """Return the status of a run on another machine that was heard of just now: not when this file was imported."""
+    return {"status": "running", "host": "far", "pid": 1, "started": ago(60), "updated": ago(5)}
 
 
 @pytest.mark.parametrize("state", ["PENDING", "REQUEUED", "RUNNING", "CANCELLED", "NODE_FAIL", None])
@@ -56,7 +58,7 @@ def test_a_job_that_waits_is_queued_with_the_reason(tmp_path):
     assert said(at_slurm(tmp_path, {"status": "queued"}), "PENDING", reason="Resources") == ("queued", "Resources")
 
 
-@pytest.mark.parametrize("status", [FAR, {"status": "interrupted", "ended": ago(3), "error": "stopped by SIGTERM"}])
+@pytest.mark.parametrize("status", [far(), {"status": "interrupted", "ended": ago(3), "error": "stopped by SIGTERM"}])
 def test_a_job_that_was_requeued_is_queued_whatever_its_last_attempt_wrote(status, tmp_path):
     assert said(at_slurm(tmp_path, status), "PENDING", reason="BeginTime") == ("queued", "BeginTime")
 
@@ -66,7 +68,7 @@ def test_a_job_that_has_begun_and_not_written_yet_is_running(tmp_path):
 
 
 def test_slurm_answers_for_a_run_that_has_been_silent_for_long(tmp_path):
-    silent = at_slurm(tmp_path, {**FAR, "updated": ago(3600)})
+    silent = at_slurm(tmp_path, {**far(), "updated": ago(3600)})
 
     assert said(silent, answered=False)[0] == "silent"
     assert said(silent, "RUNNING") == ("running", "")
@@ -94,7 +96,7 @@ def test_a_run_that_ended_is_not_running_while_its_job_winds_down(tmp_path):
     ],
 )
 def test_a_job_that_ended_without_a_word_stands_by_how_it_ended(state, changes, expected, tmp_path):
-    assert said(at_slurm(tmp_path, FAR), state, **changes) == expected
+    assert said(at_slurm(tmp_path, far()), state, **changes) == expected
 
 
 def test_a_job_that_ended_before_the_run_began_has_failed(tmp_path):
@@ -104,12 +106,12 @@ def test_a_job_that_ended_before_the_run_began_has_failed(tmp_path):
 
 
 def test_a_run_that_slurm_does_not_know_any_more_is_dead(tmp_path):
-    assert said(at_slurm(tmp_path, FAR)) == ("dead", GONE)
+    assert said(at_slurm(tmp_path, far())) == ("dead", GONE)
     assert said(at_slurm(tmp_path / "2", {"status": "queued"})) == ("dead", GONE)
 
 
 def test_without_an_answer_the_files_have_the_last_word(tmp_path):
-    assert said(at_slurm(tmp_path, FAR), answered=False) == ("running", "")
+    assert said(at_slurm(tmp_path, far()), answered=False) == ("running", "")
     assert said(at_slurm(tmp_path / "2", {"status": "queued"}), answered=False)[0] == "queued"
 
 
@@ -170,8 +172,8 @@ def test_a_job_file_of_another_form_has_no_job(text, tmp_path):
 
 
 def test_what_was_killed_on_request_is_interrupted_and_not_dead(tmp_path):
-    found = at_slurm(tmp_path / "1", FAR, cancelled=ago(5))
-    begun_since = at_slurm(tmp_path / "2", {**FAR, "started": ago(3)}, cancelled=ago(30))
+    found = at_slurm(tmp_path / "1", far(), cancelled=ago(5))
+    begun_since = at_slurm(tmp_path / "2", {**far(), "started": ago(3)}, cancelled=ago(30))
 
     assert said(found, "FAILED", exit_code=137, signal=0) == ("interrupted", "cancelled")
     assert said(found) == ("interrupted", "cancelled")
