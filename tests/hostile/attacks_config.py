@@ -250,6 +250,6 @@ ATTACKS = [
     *(Attack(name, kind, configured(**changes), wall="config.places, config.lookups", said=r"problems? in the config",
              **_verbs(at, changes))
       for kind, table in _TABLES.items() for at, (name, changes) in enumerate(table.items())),
-    Attack("all of it at once", Kind.SENT, several, refused_by=BUILDING, harmless_to=SHOWING,
+    Attack("all of it at once", Kind.SENT, several, refused_by=(*BUILDING, "evaluate FILE"), harmless_to=SHOWING,
            said=r"\d+ problems in the config", wall="config.judge.admit"),
 ]  # fmt: skip

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from leyden.callbacks.base_finetuning import BaseFinetuning
     from leyden.callbacks.base_prediction_writer import BasePredictionWriter
     from leyden.callbacks.batch_size_finder import BatchSizeFinder
-    from leyden.callbacks.progress_display import default_progress_bar
     from leyden.callbacks.device_stats_monitor import DeviceStatsMonitor
     from leyden.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
     from leyden.callbacks.ema_weight_averaging import EMAWeightAveraging
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from leyden.callbacks.model_summary import ModelSummary, summarize
     from leyden.callbacks.on_exception_checkpoint import OnExceptionCheckpoint
     from leyden.callbacks.progress_bar import ProgressBar
+    from leyden.callbacks.progress_display import default_progress_bar
     from leyden.callbacks.rich_model_summary import RichModelSummary
     from leyden.callbacks.rich_progress_bar import RichProgressBar, RichProgressBarTheme
     from leyden.callbacks.stochastic_weight_averaging import StochasticWeightAveraging

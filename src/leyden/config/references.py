@@ -135,7 +135,7 @@ def _names_secret(raw: str) -> bool:
 
 
 def _remember(value: Any, name: str) -> None:
-    """Have the value of a reference masked from now on; of one that stands for a part of the config its secrets only."""
+    """Have the value of a reference masked from now on; where that is a part of the config, the secrets in it."""
     if isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else ((name, item) for item in value)
         for key, item in items:

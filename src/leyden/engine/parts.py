@@ -118,9 +118,7 @@ def check_scheduler(fresh: Mapping[str, Any], found: Mapping[str, Any], path: st
             raise wrong(path, f"{name}.{key}", f"is {found[key]!r:.60}", "a whole number from 0 on")
 
 
-def _check_like(
-    own: Any, found: Any, path: str, where: str, needed: tuple[str, ...] = (), grown: bool = False
-) -> None:
+def _check_like(own: Any, found: Any, path: str, where: str, needed: tuple[str, ...] = (), grown: bool = False) -> None:
     """Compare the types of *found* with those of *own*, as far as they say something; lists may have *grown*."""
     if own is None or callable(own) or found is own:
         return
