@@ -7,7 +7,7 @@ import time
 from argparse import Namespace
 from collections.abc import Sequence
 
-from leyden.cli.columns import COLOURS, on_terminal, render, span
+from leyden.cli.columns import on_terminal, render, span
 from leyden.cli.jobs import usage
 from leyden.cli.jobs_arguments import PLACES, complain, parse, parser
 from leyden.cli.runs_arguments import report_problems
@@ -21,7 +21,7 @@ from leyden.runs.record.job import LOCAL, SLURM
 from leyden.runs.record.state import RunState
 from leyden.terminal import as_json, clear
 
-STATES = (*COLOURS, RunState.UNKNOWN)
+STATES = tuple(each.value for each in RunState)
 LAUNCHERS = (SLURM, LOCAL, RANKS, "none")
 COLUMNS = ("run", "launcher", "job", "state", "epoch", "step", "age", "node", "reason")
 
