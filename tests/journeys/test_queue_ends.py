@@ -88,7 +88,7 @@ def test_gpus_are_given_back_when_a_run_ends_however_it_does(devices, tmp_path):
     assert len(lent) == 3
     assert set(lent) == set(devices.split(","))
     assert json.loads((tmp_path / "queue" / "queue.json").read_text())["devices"] == {}
-    assert "job.log is a link, which is not followed" in status_of(runs[1])["error"]
+    assert f"job.log is a link, to {tmp_path / 'elsewhere'}: it is not followed" in status_of(runs[1])["error"]
     assert not (tmp_path / "elsewhere").exists()
 
 

@@ -20,7 +20,8 @@ class MaskedStream:
     """A text stream that leaves secrets out of what is written; in everything else it is the one below.
 
     A line is written when it is whole: ``print("password:", word)`` writes a name and its value one after the other.
-    What is not yet whole is written when the stream is flushed.
+    What is not yet whole is written when the stream is flushed. A whole line reaches the file at once: a process that
+    is killed has printed what it printed.
 
     Args:
         stream: That it writes to.
@@ -36,6 +37,7 @@ class MaskedStream:
         whole = max(text.rfind("\n"), text.rfind("\r"), len(text) - 1 if len(self._begun) > _LONGEST else -1) + 1
         if whole:
             self._stream.write(self._masked(self._begun + text[:whole]))
+            self._stream.flush()
             self._begun = ""
         self._begun += text[whole:]
         return len(text)

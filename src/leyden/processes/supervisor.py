@@ -201,4 +201,4 @@ def open_output(path: Path) -> int:
     try:
         return regular.append(path.parent.parent, f"{path.parent.name}/{path.name}")
     except UnsafeFileError as error:
-        raise OSError(errno.EINVAL, str(error), str(path)) from error
+        raise OSError(errno.EINVAL, str(error).removeprefix(f"{path} ").rstrip("."), str(path)) from error
