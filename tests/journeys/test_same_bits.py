@@ -123,7 +123,7 @@ def test_portable_uses_the_instructions_that_every_x86_processor_has(telling):
 def test_a_prepared_portable_run_is_executed_as_it_says(telling):
     expected = told(telling, *SHORT, "deterministic=portable")
     run = next((telling / "runs").glob("*/*"))
-    for name in ("status.json", "fingerprint.json"):
+    for name in ("status.json", "attempts.jsonl", "fingerprint.json"):
         (run / name).unlink()
     for checkpoint in (run / "checkpoints").iterdir():
         checkpoint.unlink()
