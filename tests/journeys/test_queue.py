@@ -83,8 +83,8 @@ def at(tmp_path):
 
 
 def runs_of(folder):
-    """Return the runs of the one multirun in *folder*, by number."""
-    found = [path.parent for path in folder.glob("runs/multirun/*/*/config.yaml")]
+    """Return the runs of the one multirun in *folder*, by number; one that is being made has no number yet."""
+    found = [path.parent for path in folder.glob("runs/multirun/*/[0-9]*/config.yaml")]
     return sorted(found, key=lambda path: int(path.name))
 
 

@@ -1,5 +1,6 @@
 """A queue tells and mends every end of a run: killed while it starts, deleted, impossible to start, or out of GPUs."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -34,10 +35,18 @@ def at(tmp_path):
     return project(tmp_path)
 
 
+def workers_of(process):
+    """Return the processes that *process* has started to execute runs; it starts Git, too."""
+    executing = []
+    for child in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.Error):
+            executing += [child] if "leyden.run" in child.cmdline() else []
+    return executing
+
+
 def test_a_run_that_is_killed_during_its_imports_is_run_again_like_one_that_is_killed_later(at):
     process = start(at, "train", "-m", *SHORT, "seed=1,2", "hydra.launcher.slots=1")
-    worker = wait_until(lambda: psutil.Process(process.pid).children(), process)[0]
-    worker.send_signal(signal.SIGKILL)
+    wait_until(lambda: workers_of(process), process)[0].send_signal(signal.SIGKILL)
     code = process.wait(timeout=200)
     killed = status_of(runs_of(at)[0])
     said = (at / "out.txt").read_text()
