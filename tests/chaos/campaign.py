@@ -83,7 +83,7 @@ class Bench:
         project.write(self.place)
         strikes: list[Strike] = []
         said = self._until_finished(starter, rng, strikes)
-        if not said and (lingering := starter.left(None, self._tag())):
+        if not said and (lingering := starter.left(None, self._tag(), self.place)):
             said = [lingering]
         said = said or list(differences(self.reference / "runs", self.place / "runs"))
         if not said:

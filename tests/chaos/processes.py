@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -120,20 +121,23 @@ class Starter:
             _kill("all", pid, tag)
             code = ended(LIMIT) or 0
         if waits:
-            problem = problem or self.left(pid, tag)
+            problem = problem or self.left(pid, tag, sandbox)
         return Ended(code, struck.exists(), time.monotonic() - began, problem)
 
     @staticmethod
-    def left(root: int | None, tag: str) -> str:
+    def left(root: int | None, tag: str, sandbox: Path) -> str:
         """Wait until no process of a trial is left; those that stay too long are killed, and named.
+
+        A process that is ending has lost its environment before it gives up its locks.
 
         Args:
             root: The process that was started last, which leads a group.
             tag: Of the trial.
+            sandbox: Of the trial.
         """
         deadline = time.monotonic() + LEFT
         pause = 0.002
-        while (root is not None and _alive(root)) or assassin.tagged(tag):
+        while (root is not None and _alive(root)) or assassin.tagged(tag) or _locked(sandbox):
             if time.monotonic() > deadline:
                 names = sorted({_name(each) for each in assassin.tagged(tag)})
                 _kill("all", root, tag)
@@ -201,6 +205,17 @@ def _alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _locked(sandbox: Path) -> bool:
+    """Whether a process holds the lock of a run below *sandbox*."""
+    for path in sandbox.rglob(".lock"):
+        with open(path, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+    return False
 
 
 def _name(pid: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import random
+import threading
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import leyden as L
 from leyden import rng
 from leyden.combined_loader import CombinedLoader
 from leyden.engine.data import members
+from leyden.engine.workers import capture, restore
 from leyden.loggers import CSVLogger
 
 SAMPLES, BATCH = 9, 3
@@ -223,3 +225,18 @@ def test_a_run_can_be_resumed_from_every_place(workers, tmp_path):
     places = resume_from_all(tmp_path, two_loaders(workers, shuffle=True, generator="shared"))
 
     assert len([place for place in places if "batch" in place]) == EPOCHS * SAMPLES // BATCH
+
+
+def test_states_of_workers_travel_without_a_thread_that_could_hold_a_lock_while_others_are_forked():
+    """Tensors that are sent as such are served by a thread, which a fork copies in the middle of what it does."""
+    before = set(threading.enumerate())
+    loader, again = (DataLoader(Noisy(), BATCH, num_workers=2, persistent_workers=True) for _ in range(2))
+    list(loader)
+
+    restore(again, capture(loader))
+    told = capture(again)
+
+    list(again)
+    begun = {each.name.split(" ")[0] for each in set(threading.enumerate()) - before}
+    assert [each["generators"] for each in told["states"]]
+    assert begun == {"QueueFeederThread"}

@@ -262,7 +262,7 @@ class ModelCheckpoint(CheckpointFolder):
         if self.save_last and not self._last_checkpoint_saved and not trainer.fast_dev_run:
             self._save(trainer, ranked=False, last=True)
         rest, self._rest, self._saved_since = self._rest, Rest(), True
-        self._delete_rest(trainer, rest)
+        self._delete_outdated(trainer, rest.delete)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """With `save_on_exception`, save what there is; the name is not counted up."""
@@ -292,10 +292,7 @@ class ModelCheckpoint(CheckpointFolder):
         The hook within which the checkpoint was written is called again: a callback that had its turn already has
         saved at this step, and saves no second time.
         """
-        rest, self._rest = self._rest, Rest()
-        if rest.last and self.last_model_path:
-            self._renew_last(trainer, "")
-        self._delete_rest(trainer, rest)
+        self._finish(trainer, Rest(last=self._rest.last and bool(self.last_model_path), delete=self._rest.delete))
         if place == "TRAINED":
             ModelCheckpoint.on_train_batch_end(self, trainer, pl_module, None, None, trainer.fit_loop.batch_idx)
         elif place == "VALIDATED":
@@ -303,13 +300,32 @@ class ModelCheckpoint(CheckpointFolder):
         elif place == "EPOCH_ENDED":
             ModelCheckpoint.on_train_epoch_end(self, trainer, pl_module)
 
-    def _delete_rest(self, trainer: Trainer, rest: Rest) -> None:
-        """Delete what has lost its place; what this attempt goes on from stays until there is something newer."""
-        for path in rest.delete:
-            if path == trainer.ckpt_path and not self._saved_since:
-                self._rest.delete.append(path)
-            else:
+    def _finish(self, trainer: Trainer, rest: Rest, outdated: str = "") -> None:
+        """Do what is left of a decision to save; what is written meanwhile says what will still be left then.
+
+        Args:
+            trainer: The trainer.
+            rest: What is left.
+            outdated: The name that ``last.ckpt`` had before.
+        """
+        self._rest = left = Rest(delete=rest.delete)
+        if rest.last:
+            self._renew_last(trainer, outdated)
+        kept = self._delete_outdated(trainer, rest.delete)
+
+        def settled() -> None:
+            if self._rest is left:
+                self._rest = Rest(delete=kept)
+
+        trainer.once_saved(settled)
+
+    def _delete_outdated(self, trainer: Trainer, paths: list[str]) -> list[str]:
+        """Delete what has lost its place; returns what stays, as nothing newer than what this attempt goes on from."""
+        kept = [path for path in paths if path == trainer.ckpt_path and not self._saved_since]
+        for path in paths:
+            if path not in kept:
                 self._delete(trainer, path, *self._promised())
+        return kept
 
     # --- deciding --------------------------------------------------------------------------
 
@@ -339,23 +355,11 @@ class ModelCheckpoint(CheckpointFolder):
             if path:
                 self._rest = Rest(last=renew, delete=out)
                 self._write(trainer, path)
-            if renew:
-                self._rest = Rest(delete=out)
-                self._renew_last(trainer, outdated)
+            self._saved_since = self._saved_since or bool(path or renew)
+            self._finish(trainer, Rest(last=renew, delete=out), outdated)
         except BaseException:
             self._rest = Rest()
             raise
-        self._saved_since = self._saved_since or bool(path or renew)
-        self._delete_rest(trainer, Rest(delete=out))
-        self._settle(trainer)
-
-    def _settle(self, trainer: Trainer) -> None:
-        """Note that nothing is left to do, once that is so."""
-
-        def settled() -> None:
-            self._rest = Rest()
-
-        trainer.once_saved(settled)
 
     def _promised(self) -> list[str]:
         """Return the files that are to be there by the state of this callback."""

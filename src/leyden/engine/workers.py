@@ -11,6 +11,9 @@ and to set their random numbers to what they were:
 Between two batches a worker waits for a message. Ours does its work while it is unpickled and then raises what torch
 takes for "no message yet", so that nothing else happens in the worker: it fetches nothing, and no data set is asked.
 
+States travel as bytes, both ways. Tensors as such would be shared: a thread of this process would serve their files,
+and could hold a lock (that of `tempfile`, say) just when the next workers are forked, which then wait for it for ever.
+
 Kept are Python's, NumPy's and torch's global generators in each worker, and those the data set has as attributes.
 Whatever else a data set changes about itself inside a persistent worker (a counter, a buffer) is lost with the worker.
 """
@@ -18,6 +21,7 @@ Whatever else a data set changes about itself inside a persistent worker (a coun
 from __future__ import annotations
 
 import copy
+import pickle
 import queue
 from collections.abc import Callable
 from multiprocessing import current_process
@@ -54,7 +58,7 @@ def restore(loader: Any, state: dict[str, Any] | None) -> None:
     with rng.isolated():
         iterator = _StartedAgain(loader, state["seed"])
     for worker, each in enumerate(state["states"]):
-        iterator._index_queues[worker].put(_Errand(_set, each))
+        iterator._index_queues[worker].put(_Errand(_set, pickle.dumps(each)))
     vars(loader)["_iterator"] = iterator
 
 
@@ -133,7 +137,7 @@ def _asked(iterator: Any) -> list[dict[str, Any]]:
                 continue
             with listener.accept() as connection:
                 worker, state = connection.recv()
-                found[worker] = state
+                found[worker] = pickle.loads(state)
     states = [found[worker] for worker in sorted(found)]
     iterator._states = (since, states)
     return list(states)
@@ -147,10 +151,12 @@ def _check(iterator: Any) -> None:
 
 def _answer(address: Any, worker: int) -> None:
     with Client(address, authkey=bytes(current_process().authkey)) as connection:
-        connection.send((worker, {"rng": rng.capture(), "generators": states_of(_own_generators())}))
+        state = {"rng": rng.capture(), "generators": states_of(_own_generators())}
+        connection.send((worker, pickle.dumps(state)))
 
 
-def _set(state: dict[str, Any]) -> None:
+def _set(pickled: bytes) -> None:
+    state = pickle.loads(pickled)
     rng.restore(state["rng"])
     set_states(_own_generators(), state["generators"])
 
