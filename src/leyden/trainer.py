@@ -43,11 +43,11 @@ from leyden.engine.session import Loaders, Session, check_callbacks, in_order
 from leyden.engine.signals import StopFlag
 from leyden.engine.step import clip, manual_backward, manual_update
 from leyden.errors import ConfigurationError
+from leyden.identity import Identity
 from leyden.logger import Logger
 from leyden.metrics import Metrics, numbers
 from leyden.module import LightningModule
 from leyden.optimizer import LightningOptimizer
-from leyden.origin import Origin
 from leyden.precision import Precision
 from leyden.precisions import choose as choose_precision
 from leyden.profiler import Profiler
@@ -245,7 +245,7 @@ class Trainer:
         self.interrupted = False
         self.forward_only = False  # from the next epoch on, run steps without backward and update
         self.sample_seed: int | None = None  # given one, batches depend on it and the epoch: leyden.engine.seeded
-        self.origin: Origin | None = None  # the attempt at a run that this is: goes into every checkpoint
+        self.identity: Identity | None = None  # the attempt at a run that this is: goes into every checkpoint
         self.row_listener: Callable[[dict[str, float], int], None] | None = None  # hears what the loggers are sent
         self.predictions: list[Any] | None = None
         self._slowest_save = 0.0

@@ -116,7 +116,7 @@ class CheckpointFolder(Checkpoint):
 
         What this run has written behind the point it goes on from is written once more: such a name is free, too.
         """
-        again = trainer.origin.ahead if trainer.origin is not None else []
+        again = trainer.identity.ahead if trainer.identity is not None else []
 
         def names() -> Iterator[str]:
             yield self.format_checkpoint_name(metrics, template)
@@ -138,8 +138,8 @@ class CheckpointFolder(Checkpoint):
         except BaseException:
             self._last_global_step_saved, self._last_checkpoint_saved = before
             raise
-        if trainer.origin is not None and path in trainer.origin.ahead:
-            trainer.origin.ahead.remove(path)
+        if trainer.identity is not None and path in trainer.identity.ahead:
+            trainer.identity.ahead.remove(path)
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 trainer.once_saved(partial(logger.after_save_checkpoint, self))
@@ -156,7 +156,7 @@ class CheckpointFolder(Checkpoint):
         That is done once the latest save is on disk: what *path* makes room for. A file that the run itself has chosen
         is one like the others.
         """
-        chosen = trainer.origin is not None and trainer.origin.resumed == trainer.ckpt_path
+        chosen = trainer.identity is not None and trainer.identity.resumed == trainer.ckpt_path
         named = None if chosen else trainer.ckpt_path
 
         def delete() -> None:

@@ -271,7 +271,7 @@ class ModelCheckpoint(CheckpointFolder):
         metrics = self._metrics(trainer)
         path = self.format_checkpoint_name(metrics)
         outdated = self._name_last(trainer, metrics, path) if self.save_last else ""
-        if trainer.origin is not None:  # a run that ends well after all does not keep it
+        if trainer.identity is not None:  # a run that ends well after all does not keep it
             self._rest = Rest(delete=[path])
         self._write(trainer, path)
         self._renew_last(trainer, outdated)
@@ -460,7 +460,7 @@ class ModelCheckpoint(CheckpointFolder):
 
 def _chosen_by_the_run(trainer: Trainer) -> bool:
     """Whether a run has chosen by itself the checkpoint it goes on from."""
-    return trainer.origin is not None and trainer.origin.resumed in (trainer.ckpt_path, None)
+    return trainer.identity is not None and trainer.identity.resumed in (trainer.ckpt_path, None)
 
 
 def _check_options(monitor: str | None, save_top_k: int, mode: str) -> None:

@@ -104,8 +104,8 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         "loops": _loops(trainer, position),
         "leyden": {"version": __version__},
     }
-    if trainer.origin is not None:
-        checkpoint["leyden"]["run"] = trainer.origin.entry()
+    if trainer.identity is not None:
+        checkpoint["leyden"]["run"] = trainer.identity.entry()
     if not weights_only:
         checkpoint["callbacks"] = {
             callback.state_key: state for callback in trainer.callbacks if (state := callback.state_dict())

@@ -344,7 +344,7 @@ def start(session: Session) -> bool:
         trainer._resumed_rng = None
     if to_train:
         trainer._clock = time.monotonic() - progress.seconds
-    if trainer.origin is not None and trainer.origin.resumed == trainer.ckpt_path is not None:
+    if trainer.identity is not None and trainer.identity.resumed == trainer.ckpt_path is not None:
         for callback in trainer.checkpoint_callbacks:
             callback.catch_up(trainer, session.module, progress.place)
     return to_train

@@ -4,7 +4,7 @@
                                                           ─► sorted by what they say: attempt, step, number of the save
                     the newest ─► all its bytes compared with their checksums ─► damaged? named, and the one before
 
-A checkpoint belongs to a run that has the same identity (`leyden.origin`). The identity is drawn when a directory is
+A checkpoint belongs to a run that has the same identity (`leyden.identity`). The identity is drawn when a directory is
 made and stays with it: a directory that was moved or copied is the same run, and a copy goes on by itself.
 """
 
@@ -18,8 +18,8 @@ from typing import Any
 
 from leyden import atomic
 from leyden.errors import CheckpointError, RunError, UnsafeCheckpointError
+from leyden.identity import identity_of, order
 from leyden.integrity import check_whole
-from leyden.origin import order, origin_of
 from leyden.runs.archive import is_checkpoint, outline
 from leyden.runs.directory import RunDirectory
 from leyden.warnings import log
@@ -63,8 +63,8 @@ class Choice:
     run: str | None
     ahead: list[str]
 
-    def origin(self, directory: RunDirectory, attempt: int) -> dict[str, Any]:
-        """Return the arguments of an `Origin`, for all ranks."""
+    def identity(self, directory: RunDirectory, attempt: int) -> dict[str, Any]:
+        """Return the arguments of an `Identity`, for all ranks."""
         return {
             "run": self.run,
             "directory": f"{directory.path.parent.name}/{directory.path.name}",
@@ -87,7 +87,7 @@ def choose(directory: RunDirectory, resumable: bool = True) -> Choice:
     found, damaged = _outlined(directory)
     run = _identity(directory, found)
     _refuse_foreign(directory, found, run)
-    attempt = max((origin_of(each.content).get("attempt", 0) for each in found), default=0)
+    attempt = max((identity_of(each.content).get("attempt", 0) for each in found), default=0)
     fitting = [each for each in found if each.resumable or not resumable]
     for each in reversed(fitting):
         try:
@@ -118,7 +118,7 @@ def check_own(directory: RunDirectory, path: Path) -> None:
         CheckpointError: If it is damaged, or none at all.
     """
     found = _saved(path)
-    if found is not None and origin_of(found.content).get("id") is not None:
+    if found is not None and identity_of(found.content).get("id") is not None:
         _refuse_foreign(directory, [found], _identity(directory))
     check_whole(path)
 
@@ -164,13 +164,13 @@ def _identity(directory: RunDirectory, found: Iterable[Saved] | None = None) -> 
     run = directory.status().run_id
     if run:
         return run
-    said = [origin_of(each.content).get("id") for each in (_outlined(directory)[0] if found is None else found)]
+    said = [identity_of(each.content).get("id") for each in (_outlined(directory)[0] if found is None else found)]
     return said[-1] if said and None not in said else None
 
 
 def _refuse_foreign(directory: RunDirectory, found: Iterable[Saved], run: str | None) -> None:
     for each in found:
-        said = origin_of(each.content)
+        said = identity_of(each.content)
         if said.get("id") == run:
             continue
         whose = f"of the run {said['directory']!r:.100}" if said.get("directory") else "that no run has written"

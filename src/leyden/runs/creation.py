@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from leyden import atomic
+from leyden.runs.record.liveness import alive
 
 _SUFFIX = ".making"
 _SHOWN = 60  # letters of a name: names of files are limited
@@ -67,19 +68,9 @@ def _sweep(parent: Path) -> None:
     """Remove what processes of this machine have left that were killed while they made a directory in *parent*."""
     ours = re.compile(rf"\..*\.(\d+)@{re.escape(_host())}{re.escape(_SUFFIX)}", re.DOTALL)
     with os.scandir(parent) as entries:
-        left = [match for each in entries if (match := ours.fullmatch(each.name)) and not _lives(int(match[1]))]
+        left = [match for each in entries if (match := ours.fullmatch(each.name)) and not alive(int(match[1]), None)]
     for each in left:
         _discard(parent / each.string)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _discard(scratch: Path) -> None:

@@ -26,7 +26,7 @@ from leyden.config.build import build
 from leyden.config.trust import Trust
 from leyden.errors import ConfigurationError, Interrupted, RankError, StageEnded
 from leyden.experiment import Experiment
-from leyden.origin import Origin
+from leyden.identity import Identity
 from leyden.processes import signals
 from leyden.runs import checkpoints, determinism, leftovers, manifest
 from leyden.runs.directory import RunDirectory
@@ -127,10 +127,10 @@ def execute(
             directory.update(
                 status=RunState.RUNNING, attempts=begun["number"], started=now(), pid=os.getpid(),
                 host=socket.gethostname(), resumed_from=checkpoint, error=None, ended=None, reason=None, requeue=None,
-                job=slurm_job(), from_step=None, ranks=strategy.world_size, run_id=begun["origin"]["run"],
+                job=slurm_job(), from_step=None, ranks=strategy.world_size, run_id=begun["identity"]["run"],
             )  # fmt: skip
         log.info("attempt %d%s", begun["number"], f", from {checkpoint}" if checkpoint is not None else "")
-        experiment.trainer.origin = Origin(**begun["origin"])
+        experiment.trainer.identity = Identity(**begun["identity"])
         with _recorded(directory, experiment.trainer, stopped):
             return _run(directory, experiment, checkpoint and str(directory.path / checkpoint), until, companions)
 
@@ -148,7 +148,7 @@ def _begun(directory: RunDirectory, stack: ExitStack) -> dict[str, Any]:
     number = max(status.attempts, choice.attempt) + 1
     return {
         "done": False,
-        "origin": choice.origin(directory, number),
+        "identity": choice.identity(directory, number),
         "number": number,
         "checkpoint": None if choice.newest is None else str(choice.newest.relative_to(directory.path)),
     }

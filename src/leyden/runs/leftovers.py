@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from leyden import atomic
+from leyden.runs.record.liveness import alive
 
 _SCRATCH = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
 _PART = re.compile(r"\..+\.ckpt\.part")
@@ -32,23 +33,11 @@ def sweep(path: Path) -> None:
 def _is_leftover(folder: str, name: str) -> bool:
     scratch = _SCRATCH.fullmatch(name)
     if scratch is not None:
-        return not _alive(int(scratch["pid"]))
+        writer = int(scratch["pid"])
+        return writer == os.getpid() or not alive(writer, None)  # this process writes nothing yet
     replaced = _REPLACED.fullmatch(name)
     if replaced is not None:
         return os.path.isdir(os.path.join(folder, name)) and os.path.exists(
             os.path.join(folder, f"{replaced['name']}.ckpt")
         )
     return bool(_PART.fullmatch(name) or _LINK.fullmatch(name))
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process of this machine has this number; this one writes nothing yet."""
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

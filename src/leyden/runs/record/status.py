@@ -48,7 +48,7 @@ class Status:
         error: What ended it.
         reason: Why it waits, or was interrupted.
         requeue: Code of the decision on putting it back into the queue; see `leyden.launch.requeue`.
-        run_id: Identity of the run, which its checkpoints carry, too; see `leyden.origin`.
+        run_id: Identity of the run, which its checkpoints carry, too; see `leyden.identity`.
         problem: What is wrong with the file; empty if nothing.
     """
 

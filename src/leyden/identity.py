@@ -22,7 +22,7 @@ _KINDS = ("last.ckpt", "interrupted.ckpt")  # of files that are equal otherwise,
 
 
 @dataclass
-class Origin:
+class Identity:
     """The attempt at a run that a trainer is: see the module.
 
     Args:
@@ -47,7 +47,7 @@ class Origin:
         return {"id": self.run, "directory": self.directory, "attempt": self.attempt, "save": self._saves}
 
 
-def origin_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+def identity_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what a checkpoint says of its run; nothing if it was written outside of one."""
     ours = checkpoint.get("leyden")
     found = ours.get("run") if isinstance(ours, Mapping) else None
@@ -61,7 +61,7 @@ def order(checkpoint: Mapping[str, Any], path: Path) -> tuple[Any, ...]:
         checkpoint: Its content; tensors are not looked at.
         path: Where it lies; its name decides between files that are equal otherwise.
     """
-    said, ours = origin_of(checkpoint), checkpoint.get("leyden")
+    said, ours = identity_of(checkpoint), checkpoint.get("leyden")
     progress = ours.get("progress") if isinstance(ours, Mapping) else None
     progress = progress if isinstance(progress, Mapping) else {}
     place = progress.get("place")
