@@ -99,7 +99,7 @@ def checkpoint(checkout: Path, shared: Path) -> float:
 
 
 def cold_listing(checkout: Path, shared: Path) -> float:
-    """Return the processor seconds of ``leyden runs`` for somebody who has no index yet."""
+    """Return the processor seconds of ``leyden runs`` without an index."""
     with tempfile.TemporaryDirectory(prefix="bench-") as cache:
         return _listing(checkout, shared, Path(cache))
 
