@@ -9,6 +9,9 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 THIRD   := .venv-third-party
 
+# Some systems ask Python not to keep what it compiles: every command that a test starts would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup train test test-browser test-third-party test-slurm chaos check format bench wheel clean
 

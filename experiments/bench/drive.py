@@ -33,11 +33,12 @@ Turn = dict[str, Any]
 
 
 def environment() -> dict[str, str]:
-    """One thread, this project importable, and no reporting to anybody."""
+    """One thread, this project importable, modules compiled once, and nothing reported to a server."""
     paths = [str(ROOT), str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     terminal = {"TERM": "xterm-256color", "COLUMNS": "120", "CI": ""}
     quiet = {"WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
-    return {**os.environ, **terminal, **quiet, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    found = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**found, **terminal, **quiet, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
 
 
 class Live:

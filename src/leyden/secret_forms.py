@@ -8,12 +8,32 @@
 
 A pattern of `CONTEXTS` has a group ``secret``; what stands around it is kept. With each come its stems, small
 letters one of which occurs in every line that it matches: lines without one need not be looked at. Every repetition
-is bounded, so that no text, whoever wrote it, takes longer than in proportion to its length.
+is bounded, so that no text takes longer than in proportion to its length.
+
+Patterns are compiled when they are first looked for: a command that lists runs never looks for most of them.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any, cast
+
+
+class _Late:
+    """A pattern that is compiled when it is first used."""
+
+    def __init__(self, pattern: str, flags: int) -> None:
+        self._source = pattern, flags
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(re.compile(*self._source), name)
+        vars(self)[name] = found
+        return found
+
+
+def _late(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    return cast("re.Pattern[str]", _Late(pattern, flags))
+
 
 _TOKENS = {  # by the stem that is searched for
     "hf_": r"hf_[A-Za-z0-9]{30,}",
@@ -49,8 +69,8 @@ _TOKENS = {  # by the stem that is searched for
     "kgat_": r"KGAT_[A-Za-z0-9]{16,}",
     "age-secret-key-": r"AGE-SECRET-KEY-1[0-9A-Z]{50,}",
 }
-FORMS = {stem: re.compile(rf"(?<![A-Za-z0-9]){form}") for stem, form in _TOKENS.items()}
-PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^'\"]{0,20000}?-----END [A-Z ]*PRIVATE KEY-----|[^\n'\"]*)")
+FORMS = {stem: _late(rf"(?<![A-Za-z0-9]){form}") for stem, form in _TOKENS.items()}
+PEM = _late(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^'\"]{0,20000}?-----END [A-Z ]*PRIVATE KEY-----|[^\n'\"]*)")
 
 WORDS = "password passwd passphrase passcode credential secret".split()
 PAIRS = (
@@ -63,12 +83,12 @@ PAIRS = (
 )
 _CERTAIN = rf"(?:(?:{'|'.join(WORDS)})s?|{'|'.join(f'{first}[_-]?{last}s?' for first, last in PAIRS)})"
 _POSSIBLE = r"(?:tokens?|auth|pwd|pass|authorization|cookie)"
-CERTAIN = re.compile(rf"(?:^|_){_CERTAIN}$")
-POSSIBLE = re.compile(rf"(?:^|_){_POSSIBLE}$")
-VARIABLE = re.compile(
+CERTAIN = _late(rf"(?:^|_){_CERTAIN}$")
+POSSIBLE = _late(rf"(?:^|_){_POSSIBLE}$")
+VARIABLE = _late(
     r"(?:^|_)(?:KEY|APIKEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PWD|PASS|CREDENTIALS?|AUTH|PAT|COOKIE)(?:_|$)"
 )
-SURE_VARIABLE = re.compile(r"(?:^|_)(?:API_?KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE)(?:_|$)")
+SURE_VARIABLE = _late(r"(?:^|_)(?:API_?KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE)(?:_|$)")
 
 _QUERY = "sig|signature|key|code|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|awsaccesskeyid"
 _HEADERS = r"authorization|proxy-authorization|x-api-key|x-auth-token|private-token|job-token|api-key|cookie|set-cookie"
@@ -112,28 +132,28 @@ _CONTEXTS: tuple[tuple[str, str], ...] = (  # stems, and the pattern
         r"['\"]username\\?['\"]\s*:\s*\\?['\"][^'\"\n]{0,200}['\"]\s*,\s*\\?['\"]key\\?['\"]\s*:\s*\\?['\"](?P<secret>[0-9a-f]{32,40})",
     ),
 )
-CONTEXTS = tuple((tuple(stems.split()), re.compile(pattern, re.IGNORECASE)) for stems, pattern in _CONTEXTS)
-BASIC = re.compile(r"\bbasic(?:\s+|%20)(?P<secret>[A-Za-z0-9+/_-]{8,}={0,2})", re.IGNORECASE)
+CONTEXTS = tuple((tuple(stems.split()), _late(pattern, re.IGNORECASE)) for stems, pattern in _CONTEXTS)
+BASIC = _late(r"\bbasic(?:\s+|%20)(?P<secret>[A-Za-z0-9+/_-]{8,}={0,2})", re.IGNORECASE)
 
 _QUOTED = r"(?P<quote>\\?['\"])(?P<quoted>(?:\\.|(?!(?P=quote))[^\\\n]){0,9999}?)(?P=quote)"
 _BARE = r"(?P<bare>[^\s'\",;&}\])]{1,200})"
-MORE = re.compile(  # of a bare value that was too long for that, or has a comma inside
+MORE = _late(  # of a bare value that was too long for that, or has a comma inside
     r"(?:[^\s'\",;&}\])]|[,&;)\]}](?!\w[\w.\[\]-]{0,64}\\?['\"]?[=:])(?=[^\s'\",;&}\])])){0,20000}"
 )
 _NAME = rf"(?P<word>{_CERTAIN}|{_POSSIBLE})"
 _TYPE = r"(?:[ \t]*:[ \t]*[\w.\[\]| ]{1,60}?)?"
-ASSIGNED = re.compile(rf"{_NAME}\\?['\"]?\]?[ \t]*(?::=|=>|=|:)[ \t]*(?:[rbfu]{{0,2}}{_QUOTED}|{_BARE})", re.IGNORECASE)
-LITERAL = re.compile(
+ASSIGNED = _late(rf"{_NAME}\\?['\"]?\]?[ \t]*(?::=|=>|=|:)[ \t]*(?:[rbfu]{{0,2}}{_QUOTED}|{_BARE})", re.IGNORECASE)
+LITERAL = _late(
     rf"{_NAME}\\?['\"]?\]?{_TYPE}[ \t]*(?:={{1,2}}|!=|:)[ \t]*\(?[ \t]*[rbfu]{{0,2}}{_QUOTED}", re.IGNORECASE
 )
-CALLED = re.compile(rf"{_NAME}['\"][ \t]*,[ \t]*[rbfu]{{0,2}}{_QUOTED}", re.IGNORECASE)
-CALLS = re.compile(
+CALLED = _late(rf"{_NAME}['\"][ \t]*,[ \t]*[rbfu]{{0,2}}{_QUOTED}", re.IGNORECASE)
+CALLS = _late(
     r"\b(?:setdefault|getenv|get|setenv|putenv|add_header|set_header|append|add)\([ \t]*\(?['\"]$", re.IGNORECASE
 )
-DEFAULT = re.compile(rf"{_NAME}['\"][^\n]{{0,300}}?\bdefault[ \t]*=[ \t]*[rbfu]{{0,2}}{_QUOTED}", re.IGNORECASE)
-FLAG = re.compile(rf"{_NAME}[ \t]+{_BARE}", re.IGNORECASE)
-IN_QUERY = re.compile(rf"{_NAME}=(?P<bare>[^\s&;'\"<>#{{}}$]{{4,200}})", re.IGNORECASE)
-PLACEHOLDER = re.compile(
+DEFAULT = _late(rf"{_NAME}['\"][^\n]{{0,300}}?\bdefault[ \t]*=[ \t]*[rbfu]{{0,2}}{_QUOTED}", re.IGNORECASE)
+FLAG = _late(rf"{_NAME}[ \t]+{_BARE}", re.IGNORECASE)
+IN_QUERY = _late(rf"{_NAME}=(?P<bare>[^\s&;'\"<>#{{}}$]{{4,200}})", re.IGNORECASE)
+PLACEHOLDER = _late(
     r"\$[{(].*|`.*|\$[A-Z_][A-Z0-9_]*|\{.*\}|%\(?\w*\)?s|<.*>|\*+|\.{3}|…|\?{3}|none|null|true|false|str|string|optional\[.*",
     re.IGNORECASE,
 )

@@ -188,7 +188,7 @@ def _named_in(text: str, patterns: Sequence[re.Pattern[str]]) -> Iterator[tuple[
     for at in _sites(_lowered(text), NAME_STEMS):
         for pattern in patterns if at >= done else ():
             found = pattern.match(text, at)
-            if found is not None and _counts(found, text):
+            if found is not None and _counts(pattern, found, text):
                 bare = found.groupdict().get("bare") is not None
                 start, done = found.span("bare" if bare else "quoted")
                 done = MORE.match(text, done).end() if bare else done  # type: ignore[union-attr]
@@ -196,20 +196,20 @@ def _named_in(text: str, patterns: Sequence[re.Pattern[str]]) -> Iterator[tuple[
                 break
 
 
-def _counts(found: re.Match[str], text: str) -> bool:
+def _counts(pattern: re.Pattern[str], found: re.Match[str], text: str) -> bool:
     """Tell whether what stands behind a word is a secret, by the name that ends in this word and what is before it."""
     before = text[max(0, found.start() - _BEFORE) : found.start()]
     outside = before.rstrip(_NAME_LETTERS)
     groups = found.groupdict()
     name, value = before[len(outside) :] + found["word"], groups.get("bare") or groups.get("quoted") or ""
-    if found.re is IN_QUERY:
+    if pattern is IN_QUERY:
         certainly = certain(name) or POSSIBLE.search(_snake(name)) is not None
         return outside[-1:] in ("?", "&", ";") and certainly and PLACEHOLDER.fullmatch(found["bare"]) is None
-    if found.re is CALLED and CALLS.search(outside) is None:
+    if pattern is CALLED and CALLS.search(outside) is None:
         return False
-    if found.re in (FLAG, DEFAULT) and not name.startswith("-"):
+    if pattern in (FLAG, DEFAULT) and not name.startswith("-"):
         return False
-    if found.re is FLAG and not (_drawn(value) or len(value) >= 8):
+    if pattern is FLAG and not (_drawn(value) or len(value) >= 8):
         return False  # --password is an option, a text says
     return bool(value) and _named(name, value)
 
@@ -251,8 +251,12 @@ def _tokens_in(text: str, lowered: str) -> Iterator[tuple[int, int]]:
             done = end
 
 
-def _pair_covered(found: re.Match[str]) -> str:
-    return _covered(found) if _is_pair(found["secret"]) else found.group(0)
+def _pairs_covered(text: str) -> str:
+    return BASIC.sub(lambda found: _covered(found) if _is_pair(found["secret"]) else found.group(0), text)
+
+
+def _contexts_covered(pattern: re.Pattern[str], text: str) -> str:
+    return pattern.sub(_covered, text)
 
 
 def _covered(found: re.Match[str]) -> str:
@@ -367,7 +371,7 @@ def _snake(name: str) -> str:
 
 
 _CHANGES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
-    (("basic",), partial(BASIC.sub, _pair_covered)),
-    *((stems, partial(pattern.sub, _covered)) for stems, pattern in CONTEXTS),
+    (("basic",), _pairs_covered),
+    *((stems, partial(_contexts_covered, pattern)) for stems, pattern in CONTEXTS),
 )
 _STEMS = (*FORMS, *dict.fromkeys(stem for stems, _ in _CHANGES for stem in stems))
