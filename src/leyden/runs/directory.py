@@ -30,6 +30,7 @@ from leyden.config.bounded import read_json
 from leyden.config.frozen import dump, load
 from leyden.errors import RunError
 from leyden.paths import relocated
+from leyden.processes.forks import not_inherited
 from leyden.runs import creation, gate
 from leyden.runs.record import status
 from leyden.runs.record.status import Status
@@ -128,7 +129,7 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the directory for one executing process; the lock goes with the process.
+        """Hold the directory for one executing process; the lock goes with the process, and forked ones do not have it.
 
         Raises:
             RunError: If another process is executing it.
@@ -144,7 +145,8 @@ class RunDirectory:
             file.truncate(0)
             file.seek(0)
             file.write(str(os.getpid()).encode())
-            yield
+            with not_inherited(file):
+                yield
 
 
 def _holder(pid: str) -> str:

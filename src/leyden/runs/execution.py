@@ -28,6 +28,7 @@ from leyden.errors import ConfigurationError, Interrupted, RankError, StageEnded
 from leyden.experiment import Experiment
 from leyden.identity import Identity
 from leyden.processes import signals
+from leyden.processes.forks import end_with_this_process
 from leyden.runs import checkpoints, determinism, leftovers, manifest
 from leyden.runs.directory import RunDirectory
 from leyden.runs.fingerprint import Fingerprint, Part
@@ -131,6 +132,7 @@ def execute(
             )  # fmt: skip
         log.info("attempt %d%s", begun["number"], f", from {checkpoint}" if checkpoint is not None else "")
         experiment.trainer.identity = Identity(**begun["identity"])
+        end_with_this_process()
         with _recorded(directory, experiment.trainer, stopped):
             return _run(directory, experiment, checkpoint and str(directory.path / checkpoint), until, companions)
 
