@@ -34,22 +34,29 @@ def write(path: str | os.PathLike[str], fill: Callable[[IO[bytes]], Any]) -> Pat
             file.flush()
             os.fsync(file.fileno())
         put(scratch, target)
-    finally:
+    except BaseException:
         scratch.unlink(missing_ok=True)
+        raise
     return target
 
 
 def _scratch(target: Path) -> tuple[Path, int]:
     """Open a new file beside *target*: never one that is there, since it might be a link to another place."""
-    name = f".{target.name}.{os.getpid()}"
-    for path in (target.with_name(f"{name}.tmp"), target.with_name(f"{name}.{os.urandom(4).hex()}.tmp")):
+    usual = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        return usual, _new(usual)
+    except FileExistsError:  # of a process that was killed
         with suppress(OSError):
-            path.unlink()  # of a process that was killed
-        try:
-            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        except FileExistsError:
-            continue
-    raise FileExistsError(f"{name}.*.tmp in {target.parent} are taken")
+            usual.unlink()
+    try:
+        return usual, _new(usual)
+    except FileExistsError:
+        another = usual.with_name(f"{usual.stem}.{os.urandom(4).hex()}.tmp")
+        return another, _new(another)
+
+
+def _new(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
 def put(scratch: Path, target: Path) -> None:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = frozenset(  # what others put beside these may hold texts of any kind
     "epoch global_step state_dict loops leyden optimizer_states lr_schedulers hyper_parameters hparams_name "
-    "datamodule_hyper_parameters datamodule_hparams_name".split()
+    f"datamodule_hyper_parameters datamodule_hparams_name {lightning_format.VERSION_KEY}".split()
 )
 
 
@@ -130,7 +130,7 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
             callback.on_save_checkpoint(trainer, module, checkpoint)
     module.on_save_checkpoint(checkpoint)
     others = {key: checkpoint.pop(key) for key in list(checkpoint) if key not in _NUMBERS}
-    checkpoint |= without_secrets(others, "checkpoint")
+    checkpoint |= without_secrets(others, "checkpoint") if any(others.values()) else others
     for owner, prefix in owners:  # behind the hooks, which see the values themselves
         if (key := f"{prefix}hyper_parameters") in checkpoint:
             checkpoint[key] = storable(checkpoint[key], f"{type(owner).__name__}.hparams")
