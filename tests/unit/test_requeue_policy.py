@@ -191,7 +191,7 @@ def test_a_job_that_was_submitted_by_hand_has_limits(tmp_path):
 
 def checkpoint(path, name):
     file = path / "checkpoints" / name
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"weights")
 
 
@@ -205,6 +205,15 @@ def test_a_run_can_go_on_from_what_was_saved_now_or_before_or_if_nothing_was_tra
 
     checkpoint(tmp_path, "last.ckpt")
     assert is_resumable(tmp_path, None, 10)
+
+
+def test_a_link_in_the_place_of_the_folder_of_checkpoints_is_not_followed(tmp_path):
+    checkpoint(tmp_path / "elsewhere", "last.ckpt")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").symlink_to(tmp_path / "elsewhere" / "checkpoints")
+
+    assert is_resumable(tmp_path / "elsewhere", None, 10)
+    assert not is_resumable(tmp_path / "run", None, 10)
 
 
 OF_ITS_OWN, MEMORY, SUBMITTED, SAVED = "own_error", "memory", "requeueable", "saved"

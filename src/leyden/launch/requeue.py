@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from pathlib import Path
 
-from leyden.runs.archive import is_checkpoint
+from leyden.runs.archive import named_as_such
 from leyden.runs.record.attempts import Attempt
 from leyden.runs.record.job import JobRecord
 
@@ -187,7 +187,7 @@ def is_resumable(path: Path, saved: str | None, step: int) -> bool:
 
 def has_checkpoint(path: Path) -> bool:
     """Whether there is a checkpoint that the run in *path* can go on from, by the names of its files."""
-    return any(is_checkpoint(each) for each in (path / "checkpoints").rglob("*.ckpt"))
+    return any(True for _ in named_as_such(path))
 
 
 def _no(code: Reason, because: str) -> Decision:

@@ -7,19 +7,30 @@ something else than a checkpoint.
 
 from __future__ import annotations
 
+import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from leyden import sharded
 from leyden.errors import UnsafeCheckpointError
 from leyden.loading import read
+from leyden.runs import gate
 from leyden.sharded_index import check_parts
 
 
 def is_checkpoint(path: Path) -> bool:
     """Whether *path* is a file, or a folder that several ranks have written."""
     return path.is_file() or sharded.is_folder(path)
+
+
+def named_as_such(run: Path) -> Iterator[Path]:
+    """Yield what is called like a checkpoint in the folder of a run directory; a link in its place is not followed."""
+    top = run / "checkpoints"
+    for folder, folders, names in os.walk(top) if gate.is_followed(top, run) else ():
+        found = (Path(folder, name) for name in (*folders, *names) if name.endswith(".ckpt"))
+        yield from filter(is_checkpoint, found)
 
 
 def outline(path: Path) -> dict[str, Any]:
