@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,7 @@ from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 import leyden as L
 from leyden import sharded
 from leyden.callbacks import EMAWeightAveraging, StochasticWeightAveraging
-from leyden.errors import CheckpointError, UnsafeCheckpointError
+from leyden.errors import CheckpointError
 from leyden.export import consolidate
 from leyden.runs.archive import outline
 from leyden.strategies import FSDPStrategy, named
@@ -234,66 +232,6 @@ def test_a_part_that_was_cut_off_is_refused(copied):
     (copied / "__0_0.distcp").write_bytes(content[: len(content) // 2])
 
     with pytest.raises(CheckpointError, match="not written to its end"):
-        outline(copied)
-
-
-class Touch:
-    """Touches a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-def test_metadata_that_would_execute_something_is_refused(copied, tmp_path):
-    (copied / ".metadata").write_bytes(pickle.dumps(Touch(tmp_path / "witness")))
-
-    with pytest.raises(UnsafeCheckpointError, match="Nothing in it was executed"):
-        outline(copied)
-    assert not (tmp_path / "witness").exists()
-
-
-def tampered(folder, change):
-    """Change what the metadata of *folder* says."""
-    found = pickle.loads((folder / ".metadata").read_bytes())
-    change(found)
-    (folder / ".metadata").write_bytes(pickle.dumps(found))
-
-
-def test_metadata_that_leads_out_of_the_folder_is_refused(copied):
-    def change(found):
-        next(iter(found.storage_data.values())).relative_path = "../../secret"
-
-    tampered(copied, change)
-
-    with pytest.raises(UnsafeCheckpointError, match=r"it leads to '\.\./\.\./secret'"):
-        outline(copied)
-
-
-def test_metadata_of_a_tensor_that_would_fill_the_memory_is_refused(copied):
-    def change(found):
-        next(iter(found.state_dict_metadata.values())).size = torch.Size([10**12])
-
-    tampered(copied, change)
-
-    with pytest.raises(UnsafeCheckpointError, match=r"takes [\d,]+ bytes, of which"):
-        outline(copied)
-
-
-def test_a_part_that_expands_is_refused(copied):
-    large = copied / "__9_0.distcp"
-    with zipfile.ZipFile(large, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data/0", b"\0" * 10**7)
-
-    def change(found):
-        place = next(iter(found.storage_data.values()))
-        place.relative_path, place.offset, place.length = large.name, 0, large.stat().st_size
-
-    tampered(copied, change)
-
-    with pytest.raises(UnsafeCheckpointError, match="compressed"):
         outline(copied)
 
 

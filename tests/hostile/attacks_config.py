@@ -38,6 +38,7 @@ WRITES: dict[str, dict[str, Any]] = {
     },
     "a logger by position": {"logger__csv": {"_target_": CSV, "_args_": ["<ELSEWHERE>"]}},
     "a logger by three positions": {"logger__csv": {"_target_": CSV, "_args_": ["<RUN>", "../../..", "x"]}},
+    "a logger by more positions than it has": {"logger__csv": {"_target_": CSV, "_args_": ["<RUN>", *["x"] * 20]}},
     "a version by position": {"logger__csv": {"_target_": CSV, "_args_": ["<RUN>", "", PATH]}},
     "a logger's folder by a path in a path": {
         "logger__csv__save_dir": {"_target_": "pathlib.PurePath", "_args_": [PATH, "y"]}
@@ -105,6 +106,9 @@ WRITES: dict[str, dict[str, Any]] = {
     "MLflow's database by an address within an address": {
         "logger__x": {"_target_": MLFLOW, "tracking_uri": "sqlite:///file:<ELSEWHERE>/x.db?uri=true"},
     },
+    "MLflow's database in a file named like an address": {
+        "logger__x": {"_target_": MLFLOW, "tracking_uri": "sqlite:///file:x.db"},
+    },
     "MLflow's files behind a percent sign": {
         "logger__x": {"_target_": MLFLOW, "tracking_uri": "file:<PROJECT>/%2e%2e/elsewhere/x"},
     },
@@ -151,6 +155,10 @@ SENDS: dict[str, dict[str, Any]] = {
         "logger__x": {"_target_": MLFLOW, "tracking_uri": "https://trusted.example.org@127.0.0.1/x"},
     },
     "a host among files": {"logger__x": {"_target_": MLFLOW, "tracking_uri": "file://127.0.0.1/x"}},
+    "a server with the path of the run": {"logger__x": {"_target_": MLFLOW, "tracking_uri": "<ADDRESS><RUN>/x"}},
+    "a host among files with the path of the run": {
+        "logger__x": {"_target_": MLFLOW, "tracking_uri": "file://127.0.0.1<RUN>/x"},
+    },
     "a hosted server": {"logger__x": {"_target_": MLFLOW, "tracking_uri": "databricks"}},
     "a database with a driver": {"logger__x": {"_target_": MLFLOW, "tracking_uri": "mysql+pymysql://u@127.0.0.1/x"}},
     "artifacts for a server": {

@@ -242,3 +242,27 @@ def test_what_only_looks_like_it_does_not(trusted, sandbox):
 
     with pytest.raises(ConfigurationError, match="problem"):
         admitted(RunDirectory(sandbox.run), [attacks_code.filled(trusted, SimpleNamespace(**vars(sandbox), touch=""))])
+
+
+@pytest.mark.parametrize("key", ["paths__data_dir", "model___convert_", "model___target_"])
+def test_a_trusted_variable_decides_neither_on_code_nor_on_paths(key, sandbox):
+    sandbox.config(sandbox.run, **{key: "${oc.env:USER}"})
+
+    with pytest.raises(ConfigurationError, match=r"\$\{oc\.env:USER\}' stands for another value"):
+        admitted(RunDirectory(sandbox.run), ["env:USER"])
+
+
+def test_the_default_of_a_trusted_variable_is_plain(sandbox):
+    sandbox.config(sandbox.run, name="${oc.env:NOPE,${paths.run_dir}}")
+
+    with pytest.raises(ConfigurationError, match="plain values only"):
+        admitted(RunDirectory(sandbox.run), ["env:NOPE"])
+
+
+def test_an_address_is_no_folder_of_the_run_even_to_who_stands_in_it(sandbox, monkeypatch):
+    monkeypatch.chdir(sandbox.run)
+    place = "s3://evil/x"
+    sandbox.config(sandbox.run, paths__work_dir=str(sandbox.run), callbacks__model_checkpoint__dirpath=place)
+
+    with pytest.raises(ConfigurationError, match=r"dirpath\s+is 's3://evil/x'"):
+        admitted(RunDirectory(sandbox.run))

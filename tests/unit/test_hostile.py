@@ -682,6 +682,14 @@ def test_a_checkpoint_that_executes_something_is_refused(write, command, run, wi
     assert (run / "status.json").read_text() == before
 
 
+@pytest.mark.parametrize("command", ["run", "evaluate"])
+def test_a_checkpoint_that_expands_is_not_read(command, run, witness, capsys):
+    (run / "checkpoints").mkdir()
+    zip_bomb(run / "checkpoints" / "last.ckpt", witness)
+
+    assert "it is compressed, and expands to 50,0" in refused(capsys, run, command=command)
+
+
 def test_the_bomb_would_go_off_where_a_file_is_trusted(witness, tmp_path):
     bomb_in_a_zip(tmp_path / "last.ckpt", witness)
 

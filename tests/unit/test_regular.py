@@ -29,6 +29,10 @@ def link(path, outside):
     path.symlink_to(outside / "file")
 
 
+def link_to_a_folder(path, outside):
+    path.symlink_to(outside)
+
+
 def dangling(path, outside):
     path.symlink_to(outside / "new")
 
@@ -57,7 +61,7 @@ def unix_socket(path, outside):
         os.chdir(here)
 
 
-STRANGE = [link, dangling, loop, pipe, folder, device, unix_socket]
+STRANGE = [link, link_to_a_folder, dangling, loop, pipe, folder, device, unix_socket]
 OPENERS = {
     "read": lambda root, name: regular.read(root, name, 100),
     "end": lambda root, name: regular.end(root, name, 100),
@@ -128,7 +132,14 @@ def test_names_in_a_folder_that_is_a_link_are_not_listed(root, outside):
     assert regular.listed(root, "other") == []
 
 
-@pytest.mark.parametrize("strange", [link, dangling, pipe])
+def test_links_are_neither_listed_nor_there(root, outside):
+    link(root / "logs" / "b.log", outside)
+
+    assert regular.listed(root, "logs") == ["a.log"]
+    assert not regular.there(root, "logs/b.log")
+
+
+@pytest.mark.parametrize("strange", [link, link_to_a_folder, dangling, pipe])
 def test_a_folder_is_made_or_refused(strange, root, outside):
     strange(root / "made", outside)
 

@@ -278,6 +278,14 @@ def test_a_damaged_checkpoint_that_is_named_is_refused(command, run, capsys):
     assert "last.ckpt is damaged" in capsys.readouterr().err
 
 
+def test_a_checkpoint_that_has_changed_is_compared_again(run):
+    check_whole(named(run, "last.ckpt"))
+    flip(named(run, "last.ckpt"), 0.5)
+
+    with pytest.raises(DamagedCheckpointError, match=r"last\.ckpt is damaged"):
+        check_whole(named(run, "last.ckpt"))
+
+
 def test_a_file_without_checksums_is_read(tmp_path):
     torch.serialization.set_crc32_options(False)
     try:
