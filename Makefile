@@ -13,7 +13,7 @@ THIRD   := .venv-third-party
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-browser test-third-party test-slurm chaos check format bench wheel clean
+.PHONY: help setup train test test-browser test-third-party test-slurm chaos mutations check format bench wheel clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -54,6 +54,9 @@ test-slurm: setup ## Run the tests on a SLURM cluster of their own, which they s
 
 chaos: setup ## Kill runs at any moment and see whether they end as if nothing had happened: make chaos ARGS="--kills 300"
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+mutations: setup ## Take each wall of the code away and see whether a test fails: make mutations ARGS="--only secret --jobs 2"
+	$(BIN)/python -m tests.mutations $(ARGS)
 
 check: setup ## Look for mistakes without running anything: lint, layout, types, layers
 	$(BIN)/ruff check
