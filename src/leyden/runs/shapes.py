@@ -12,6 +12,7 @@ from typing import Any
 
 from leyden.errors import RunError
 
+_MOST = 10**308  # a number beyond that is none to a float
 _NAMES = {str: "a text", int: "a whole number", list: "a list", dict: "a mapping"}
 
 
@@ -48,7 +49,7 @@ def check_numbers(found: Any, file: str | os.PathLike[str], at: str) -> None:
         RunError: Names file and part.
     """
     for key, value in (found or {}).items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or (type(value) is int and abs(value) > _MOST):
             raise RunError(
                 f"{file} is damaged: {at}.{key!s:.80} is {value!r:.80}. Expected a number, as the run wrote it. Take a "
                 "whole copy of the run."

@@ -223,7 +223,12 @@ def _values(side: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _same(one: float | None, other: float | None) -> bool:
-    return one is not None and other is not None and (one == other or (math.isnan(one) and math.isnan(other)))
+    """Whether two values have the same bits; NaN has those of any NaN, as JSON knows one only."""
+    if one is None or other is None:
+        return False
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return one == other and math.copysign(1, one) == math.copysign(1, other)
 
 
 def _gap(one: float, other: float) -> float:
@@ -231,4 +236,4 @@ def _gap(one: float, other: float) -> float:
         return 0.0
     if not (math.isfinite(one) and math.isfinite(other)):
         return math.inf
-    return abs(one - other) / max(abs(one), abs(other))
+    return abs(one - other) / max(abs(one), abs(other)) if one != other else 0.0
