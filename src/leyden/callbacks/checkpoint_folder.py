@@ -17,6 +17,7 @@ from leyden import atomic
 from leyden.callback import Checkpoint
 from leyden.callbacks import checkpoint_files as files
 from leyden.errors import ConfigurationError
+from leyden.recency import oldest_first
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,7 +102,7 @@ class CheckpointFolder(Checkpoint):
         """Return the existing ``last*.ckpt``, oldest first; may be called before `setup`."""
         folder = Path(self.dirpath or files.default_directory(trainer.loggers, trainer.default_root_dir))
         found = [path for path in folder.glob(f"{self.CHECKPOINT_NAME_LAST}*{self.FILE_EXTENSION}") if path.exists()]
-        return [str(path) for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+        return list(map(str, oldest_first(found)))
 
     def _free_name(
         self,

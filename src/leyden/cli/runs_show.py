@@ -11,8 +11,9 @@ from leyden.cli.columns import COLOURS, aligned, coloured, longest, number, span
 from leyden.cli.runs_arguments import parse, parser, status
 from leyden.config.bounded import LARGEST
 from leyden.config.project import shown
+from leyden.recency import oldest_first
 from leyden.runs import gate
-from leyden.runs.archive import is_checkpoint
+from leyden.runs.archive import is_checkpoint, outline
 from leyden.runs.differing import changed_files, fingerprint
 from leyden.runs.exporting import finite, nested
 from leyden.runs.keeping import size
@@ -74,7 +75,7 @@ def checkpoints(path: Path) -> list[Path]:
     """Return the checkpoints of a run, the newest first."""
     folder = path / "checkpoints"
     files = [each for each in folder.rglob("*.ckpt") if is_checkpoint(each)] if gate.is_followed(folder, path) else []
-    return sorted(files, key=lambda each: each.lstat().st_mtime_ns, reverse=True)
+    return oldest_first(files, outline)[::-1]
 
 
 def _bytes(checkpoint: Path) -> int:

@@ -27,6 +27,7 @@ from leyden.engine.session import LOADER_HOOK, Loaders, Session, Stage, attached
 from leyden.errors import ConfigurationError, StageEnded
 from leyden.module import LightningModule
 from leyden.plain import plain
+from leyden.recency import newest
 from leyden.state import RunningStage, StageOutcome, TrainerFn, TrainerStatus
 from leyden.strategy import Strategy
 from leyden.updates import without_compiler
@@ -340,9 +341,9 @@ def _best(trainer: Trainer) -> str | None:
 
 
 def _last(trainer: Trainer) -> str | None:
-    """Return the newest of the last checkpoints of all checkpoint callbacks."""
+    """Return the newest of the last checkpoints of all checkpoint callbacks that is whole; damaged ones are named."""
     found = [path for callback in trainer.checkpoint_callbacks for path in callback.find_last_checkpoints(trainer)]
-    return max(found, key=os.path.getmtime) if found else None
+    return newest(found)
 
 
 def _check(trainer: Trainer, stage: Stage, module: LightningModule, loaders: Loaders) -> None:

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from leyden import sharded
+from leyden import recency, sharded
 from leyden.errors import UnsafeCheckpointError
-from leyden.loading import read
 from leyden.runs import gate
 from leyden.sharded_index import check_parts
 
@@ -41,7 +40,7 @@ def outline(path: Path) -> dict[str, Any]:
         CheckpointError: If it is damaged, or no checkpoint of a run.
     """
     check_size(path)
-    return read(path, whole=False, mapped=True)
+    return recency.outline(path)
 
 
 def check_size(path: Path) -> None:
