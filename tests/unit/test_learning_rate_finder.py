@@ -4,11 +4,12 @@ import math
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Sampler, TensorDataset
 from torchmetrics import MeanMetric
 
 import leyden as L
@@ -39,9 +40,10 @@ class Regression(L.LightningModule):
         return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
 
 
-def loader(batches=40, generator=None):
+def loader(batches=40, generator=None, sampler=None):
     x = torch.randn(batches * 4, 4, generator=torch.Generator().manual_seed(1))
-    return DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), 4, shuffle=True, generator=generator)
+    data = TensorDataset(x, x.sum(1, keepdim=True))
+    return DataLoader(data, 4, shuffle=sampler is None, sampler=sampler, generator=generator)
 
 
 def trainer_of(folder, *callbacks, **options):
@@ -102,6 +104,35 @@ def test_a_search_leaves_no_trace_but_the_rate(tmp_path):
     assert logger.statuses == ["success"]
     assert [call.hook for call in heard.heard] == ["setup", "on_fit_start", "teardown"][::2]
     assert list(tmp_path.iterdir()) == []
+
+
+class Ordered(Sampler):
+    """Draws from a generator of NumPy's, and counts its passes."""
+
+    def __init__(self):
+        self.generator, self.passes = np.random.default_rng(3), 0
+
+    def __len__(self):
+        return 160
+
+    def __iter__(self):
+        self.passes += 1
+        yield from self.generator.permutation(160).tolist()
+
+    def state_dict(self):
+        return {"passes": self.passes}
+
+    def load_state_dict(self, state):
+        self.passes = state["passes"]
+
+
+def test_a_search_leaves_samplers_as_they_were(tmp_path):
+    sampler, fresh = Ordered(), np.random.default_rng(3)
+
+    Tuner(trainer_of(tmp_path, max_steps=30)).lr_find(seeded(), loader(sampler=sampler), num_training=15)
+
+    assert sampler.generator.bit_generator.state == fresh.bit_generator.state
+    assert sampler.passes == 0
 
 
 def test_a_fit_after_a_search_is_the_fit_with_that_rate_from_the_start(tmp_path):

@@ -8,8 +8,11 @@ own state (``state_dict`` / ``load_state_dict``) is asked instead. For a collect
 loaders, each of them is followed for itself: see `leyden.engine.position`. Worker processes
 that stay for the next epoch are started again as they were: see `leyden.engine.workers`.
 
+A sampler that counts its passes tells and takes that with ``state_dict`` and ``load_state_dict``, too.
+
 Samplers and data sets that draw from the global generators whenever they are asked, and
-choose by what they drew before, are beyond this: they need a generator of their own.
+choose by what they drew before, are beyond this: they need a generator of their own. So is
+what a data set changes about itself while it is read.
 """
 
 from __future__ import annotations
@@ -35,8 +38,10 @@ from leyden.engine.position import (
     StatefulLoader,
     announce_epoch,
     generators,
+    set_states_of_samplers,
     stand_again,
     standing,
+    states_of_samplers,
     unfetched,
 )
 from leyden.engine.seeded import ordered, sampled
@@ -137,8 +142,11 @@ def _combined(loaders: CombinedLoader, wanted: Wanted) -> Source:
 
 
 def batches_of(loader: Any) -> Iterator[Any]:
-    """Return an iterator over the batches of one loader, or of several read as one."""
-    return map(itemgetter(0), loader) if isinstance(loader, CombinedLoader) else iter(loader)
+    """Return an iterator over the batches of one loader, or of several read as one.
+
+    The pass belongs to what is returned alone: worker processes that do not stay end with it.
+    """
+    return map(itemgetter(0), copy.copy(loader)) if isinstance(loader, CombinedLoader) else iter(loader)
 
 
 def announce(loader: Any, epoch: int) -> None:
@@ -274,8 +282,12 @@ class TrainLoader:
         for followed in self._followed:
             followed.begin()
         if not self._followed:
-            states = states_of(generators(self.loader))
-            self._before = {"rng": rng.capture(), "generators": states, "workers": workers.capture(self.loader)}
+            self._before = {
+                "rng": rng.capture(),
+                "generators": states_of(generators(self.loader)),
+                "workers": workers.capture(self.loader),
+                "samplers": states_of_samplers(self.loader),
+            }
 
     def _open(self, skip: int) -> tuple[Iterator[Any], Any]:
         iterator = batches_of(self.loader)
@@ -309,6 +321,7 @@ class TrainLoader:
             rng.restore(self._before["rng"])
             set_states(generators(self.loader), self._before["generators"])
             workers.restore(self.loader, self._before.get("workers"))
+            set_states_of_samplers(self.loader, self._before.get("samplers", []))
         return self._open(start)
 
     def _check_count(self) -> None:

@@ -11,6 +11,7 @@ written, as other loaders may draw from the same ones.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,7 +26,7 @@ PASSED_OVER: Any = object()
 
 @runtime_checkable
 class StatefulLoader(Protocol):
-    """A loader that can save and restore its own position."""
+    """A loader, or a sampler, that can save and restore its own position."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position."""
@@ -67,7 +68,7 @@ class Followed:
         if self._start is not None:
             return self._again()
         self._began, self._asked = self._taken, None
-        self._opened = {**self._random(), "workers": workers.capture(self.loader)}
+        self._opened = {**self._random(), **self._kept()}
         return self._batches(iter(self.loader))
 
     def __len__(self) -> int:
@@ -100,6 +101,7 @@ class Followed:
             return self._passed(iter(self.loader), None, start)
         self._restore(self._opened)
         workers.restore(self.loader, (self._opened or {}).get("workers"))
+        set_states_of_samplers(self.loader, (self._opened or {}).get("samplers", []))
         iterator = iter(self.loader)
         return self._passed(iterator, unfetched(iterator), start)
 
@@ -115,6 +117,9 @@ class Followed:
 
     def _random(self) -> dict[str, Any]:
         return {"rng": rng.capture(), "generators": states_of(generators(self.loader))}
+
+    def _kept(self) -> dict[str, Any]:
+        return {"workers": workers.capture(self.loader), "samplers": states_of_samplers(self.loader)}
 
     def _restore(self, state: dict[str, Any] | None, begun: bool = False) -> None:
         if state is None:
@@ -165,10 +170,13 @@ def standing(loader: Any, between_passes: bool) -> dict[str, Any]:
 
     Args:
         loader: Alone, not a collection.
-        between_passes: Whether the next batch asked for is the first of a pass, so that the workers' states count.
+        between_passes: Whether the next batch asked for is the first of a pass, so that the states of the workers
+            count, and those that samplers keep themselves.
     """
     found = {"generators": states_of(generators(loader))}
-    return {**found, "workers": workers.capture(loader)} if between_passes else found
+    if not between_passes:
+        return found
+    return {**found, "workers": workers.capture(loader), "samplers": states_of_samplers(loader)}
 
 
 def stand_again(loader: Any, state: dict[str, Any]) -> None:
@@ -176,6 +184,24 @@ def stand_again(loader: Any, state: dict[str, Any]) -> None:
     set_states(generators(loader), state["generators"])
     if "workers" in state:
         workers.restore(loader, state["workers"])
+        set_states_of_samplers(loader, state.get("samplers", []))
+
+
+def stateful_samplers(loader: Any) -> list[StatefulLoader]:
+    """Return the samplers of *loader* that tell and take a state, unless the loader does so for them."""
+    own = isinstance(loader, StatefulLoader)
+    return [] if own else [each for each in samplers(loader) if isinstance(each, StatefulLoader)]
+
+
+def states_of_samplers(loader: Any) -> list[Any]:
+    """Return what samplers say of themselves, as it is between two passes; their generators are not part of it."""
+    return [copy.deepcopy(each.state_dict()) for each in stateful_samplers(loader)]
+
+
+def set_states_of_samplers(loader: Any, states: list[Any]) -> None:
+    """Bring the samplers of *loader* back to *states*."""
+    for sampler, state in zip(stateful_samplers(loader), states, strict=False):
+        sampler.load_state_dict(copy.deepcopy(state))
 
 
 def announce_epoch(loader: Any, epoch: int) -> None:

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from leyden import rng
 from leyden.callback import Callback
 from leyden.combined_loader import CombinedLoader, samples_of
 from leyden.engine.evaluate import evaluate
 from leyden.engine.fit import fit
-from leyden.engine.position import generators
+from leyden.engine.generators import set_states, states_of
+from leyden.engine.position import StatefulLoader, generators, stateful_samplers
 from leyden.engine.predict import predict
 from leyden.engine.session import LOADER_HOOK, Session, open_session
 from leyden.engine.snapshot import unchanged
@@ -55,7 +55,7 @@ class Rehearsal:
         self._kinds = ("train", "val") if self._kind == "train" else (self._kind,)
         self._start = {**session.progress.state_dict(), **_BEGINNING}
         self._schedulers = [(each.scheduler, deepcopy(each.scheduler.state_dict())) for each in session.schedulers]
-        self._orders: dict[torch.Generator, Tensor] = {}
+        self._orders: list[tuple[Any, Any]] = []  # generators and samplers of the loaders, each with its state
         self._calls = 0
 
     def __call__(self) -> None:
@@ -85,20 +85,29 @@ class Rehearsal:
             self._session.loaders.forget(kind)
 
     def restore_orders(self) -> None:
-        """Put the loaders' own generators back."""
-        for generator, state in self._orders.items():
-            generator.set_state(state)
+        """Put back what the loaders keep themselves: generators, and what their samplers count."""
+        for owner, state in self._orders:
+            if isinstance(owner, StatefulLoader):
+                owner.load_state_dict(state)
+            else:
+                set_states([owner], [state])
 
     def _note_orders(self) -> None:
-        """Ask for the loaders, and note the states of generators that have not been seen yet."""
+        """Ask for the loaders, and note what those that have not been seen yet keep themselves."""
         for kind in self._kinds:
             if kind == "val" and self._kind == "train" and not self._session.trainer.enable_validation:
                 continue
             for source in self._session.loaders.get(kind):
                 loader = source.loader
                 for each in loader.flattened if isinstance(loader, CombinedLoader) else [loader]:
-                    for generator in generators(each):
-                        self._orders.setdefault(generator, generator.get_state())
+                    for owner in (*generators(each), *stateful_samplers(each)):
+                        if not any(owner is known for known, _ in self._orders):
+                            self._orders.append((owner, _state(owner)))
+
+
+def _state(owner: Any) -> Any:
+    """Return the state of a generator or of a sampler."""
+    return deepcopy(owner.state_dict()) if isinstance(owner, StatefulLoader) else states_of([owner])[0]
 
 
 @contextmanager
