@@ -1,7 +1,8 @@
 """Which of several checkpoints is the newest: what they say of themselves, where they are of one run.
 
-    all of one run          attempt, step, number of the save: `leyden.identity`; one that cannot be read is the oldest
-    anything else           the disk's clock, as in Lightning: scripts number no attempts, and their fits are not related
+Those of one run are sorted by attempt, step and number of the save, see `leyden.identity`; one that cannot be read is
+the oldest. Anything else is sorted by the disk's clock, as in Lightning: scripts number no attempts, and their fits
+have nothing in common.
 """
 
 from __future__ import annotations
@@ -53,11 +54,14 @@ def newest(paths: Iterable[str]) -> str | None:
     found = oldest_first(map(Path, dict.fromkeys(paths)))[::-1]
     problems = {path: problem for path in found if (problem := _problem(path, outline))}
     for path in found:
-        if path not in problems and not (problem := _problem(path, check_whole)):
-            for each, why in problems.items():
-                log.warning("passing over %s: %s", each, why)
-            return str(path)
-        problems.setdefault(path, problem)
+        if path in problems:
+            continue
+        if problem := _problem(path, check_whole):
+            problems[path] = problem
+            continue
+        for each, why in problems.items():
+            log.warning("passing over %s: %s", each, why)
+        return str(path)
     return str(found[0]) if found else None
 
 

@@ -1,4 +1,4 @@
-"""Which checkpoint is the newest is what the checkpoints of a run say; only unrelated ones are told apart by the clock."""
+"""Which checkpoint is the newest is what those of a run say; only unrelated ones are told apart by the clock."""
 
 from __future__ import annotations
 

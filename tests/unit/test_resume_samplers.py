@@ -217,7 +217,8 @@ MODES = ["min_size", "max_size", "max_size_cycle"]
 @pytest.mark.parametrize("mode", MODES)
 def test_loaders_side_by_side_go_on_where_each_of_them_stood(mode, workers, tmp_path):
     def make():
-        several = {"a": loader(shuffle=True, **workers), "b": loader(Noisy(4), shuffle=True, generator=own(), **workers)}
+        short = loader(Noisy(4), shuffle=True, generator=own(), **workers)
+        several = {"a": loader(shuffle=True, **workers), "b": short}
         train = CombinedLoader(several, mode)
         return train, CombinedLoader([loader(Noisy(4), shuffle=True, **workers), loader(Noisy(5))], "sequential")
 
