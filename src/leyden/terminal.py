@@ -58,7 +58,8 @@ def printable_lines(text: object, longest: int = LONGEST) -> str:
     said = str(text)
     if said.isprintable():
         return _cut(said, longest)
-    said = _shown(said.replace("\r\n", "\n").replace("\r", "\n"), "\n\t")
+    if not said.replace("\n", "").replace("\t", "").isprintable():
+        said = _shown(said.replace("\r\n", "\n").replace("\r", "\n"), "\n\t")
     return "\n".join(_cut(line, longest) for line in said.split("\n")) if len(said) > longest else said
 
 
@@ -121,10 +122,15 @@ class PlainStream:
 
     def __init__(self, below: TextIO) -> None:
         self.below = below
+        self._on_terminal = below.isatty()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal; the system is asked once."""
+        return self._on_terminal
 
     def write(self, text: str) -> int:
         """Write *text*, made printable; returns how many letters of it were dealt with."""
-        parts = _COLOUR.split(text) if "\x1b" in text and self.below.isatty() else [text]
+        parts = _COLOUR.split(text) if "\x1b" in text and self._on_terminal else [text]
         shown = (part if at % 2 else printable_lines(part, sys.maxsize) for at, part in enumerate(parts))
         self.below.write("".join(shown))
         return len(text)

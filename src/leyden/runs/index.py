@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 from leyden.runs.reading import Facts, facts, is_run
 from leyden.runs.sections import Sections
 from leyden.terminal import printable
-from leyden.warnings import log
 
 if TYPE_CHECKING:
     from leyden.config.trust import Trust
@@ -163,6 +162,8 @@ class _Links:
             return False
         if self._trusted.reaches(Path(real)):
             return True
+        from leyden.warnings import log  # and with it logging, which a list of runs does without
+
         log.warning(
             "%s is a link to %s, where no runs are looked for. Name that folder, --in %s, or allow it for good: "
             "trust = [...] under [tool.leyden] in pyproject.toml", *map(printable, (link, real, real)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from leyden.errors import RunError
 from leyden.runs import gate
 from leyden.runs.index import Index
 from leyden.runs.reading import Facts, facts, is_run
+from leyden.runs.record.fields import text, whole
 from leyden.runs.record.liveness import state
 from leyden.runs.record.moments import seconds
 from leyden.runs.record.state import RunState
@@ -101,7 +102,7 @@ class Run:
 
     def since(self, key: str) -> float | None:
         """Return the seconds since a moment in `status.json`; None if there is none."""
-        moment = seconds(getattr(self.status, key))
+        moment = seconds(self.facts["status"].get(key))
         return None if moment is None else self.now - moment
 
     def _value(self, part: str, key: str) -> Any:
@@ -110,9 +111,9 @@ class Run:
         return found.replace(RUN_DIR, self.path) if isinstance(found, str) else found
 
 
-def _status(key: str) -> Callable[[Run], Any]:
+def _status(key: str, read: Callable[[Mapping[str, Any], str], Any]) -> Callable[[Run], Any]:
     def found(run: Run) -> Any:
-        value = getattr(run.status, key)
+        value = read(run.facts["status"], key)
         return MISSING if value is None or value == "" else value
 
     return found
@@ -140,7 +141,8 @@ FIELDS: dict[str, Callable[[Run], Any]] = {
     "typed": lambda run: " ".join(run.typed),
     "pinned": lambda run: run.facts["pinned"],
     "signature": lambda run: run.facts["signature"] or MISSING,
-    **{key: _status(key) for key in "created started updated ended epoch step attempts host pid error".split()},
+    **{key: _status(key, text) for key in "created started updated ended host error".split()},
+    **{key: _status(key, whole) for key in "epoch step attempts pid".split()},
     **{key: _code(key) for key in ("commit", "branch", "dirty")},
     "code": _code("hash"),
 }

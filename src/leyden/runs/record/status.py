@@ -10,7 +10,7 @@ says so.
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -143,7 +143,7 @@ def read(path: Path) -> Status:
 def create(path: Path) -> None:
     """Write the status of a run that was made just now."""
     atomic.write_json(
-        path / FILE, {"status": RunState.QUEUED, "created": now(), "attempts": 0, "run_id": uuid.uuid4().hex}
+        path / FILE, {"status": RunState.QUEUED, "created": now(), "attempts": 0, "run_id": os.urandom(16).hex()}
     )
 
 
