@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import socket
 from collections.abc import Callable
@@ -104,6 +105,20 @@ def slurm_job_of_the_folder_above(run: Path, sandbox: Sandbox) -> None:
     batch.mkdir()
     (batch / "4711_submitted.pkl").write_bytes(os.fsencode(sandbox.mine))
     (sandbox.root / "scontrol").write_text(f"JobId=4711 JobName=mine StdOut={batch}/4711_0_log.out WorkDir=/\n")
+
+
+def slurm_job_in_a_submission_that_came_along(run: Path, sandbox: Sandbox) -> None:
+    """The stranger brings a submission along that names the run, under the number of a job of the user's."""
+    slurm_job()(run, sandbox)
+    (sandbox.batch / "slurm").mkdir()
+    (sandbox.batch / "slurm" / "4711_submitted.pkl").write_bytes(pickle.dumps(str(run)))
+
+
+def slurm_job_of_a_run_with_a_longer_name(run: Path, sandbox: Sandbox) -> None:
+    """The user's own submission is that of a run whose path begins like this one's."""
+    slurm_job_of_the_folder_above(run, sandbox)
+    batch = sandbox.project / "runs" / "slurm"
+    (batch / "4711_submitted.pkl").write_bytes(pickle.dumps(f"{run}-of-mine"))
 
 
 def queue_names(*names: str) -> Callable[[Path, Sandbox], None]:
@@ -255,6 +270,12 @@ ATTACKS = [
            refused_by=("jobs cancel",), said="nor SLURM say", wall="launch.jobs.ownership"),
     Attack("a job of the user's own is named whose folder lies above", Kind.PROCESSES, slurm_job_of_the_folder_above,
            refused_by=("jobs cancel",), said="nor SLURM say", wall="launch.jobs.ownership"),
+    Attack("a job of the user's own is named in a submission that came along", Kind.PROCESSES,
+           slurm_job_in_a_submission_that_came_along, refused_by=("jobs cancel",), said="nor SLURM say",
+           wall="launch.jobs.ownership"),
+    Attack("a job of the user's own is named whose run has a longer name", Kind.PROCESSES,
+           slurm_job_of_a_run_with_a_longer_name, refused_by=("jobs cancel",), said="nor SLURM say",
+           wall="launch.jobs.ownership"),
     Attack("a whole array of the user's own is named", Kind.PROCESSES, slurm_job(id="4711_3"),
            harmless_to=("jobs cancel", "jobs cancel --all"), wall="launch.jobs.ownership"),
     *(

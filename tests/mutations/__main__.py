@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -24,8 +25,10 @@ def main() -> int:
     arguments = parser.parse_args()
     walls = [each for each in catalogue() if arguments.only in f"{each.name}\n{each.file}\n{each.test}"]
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="leyden-mutations-") as folder:
+    with tempfile.TemporaryDirectory(prefix="leyden-mutations-") as folder, ExitStack() as stack:
         copies = [Scratch(Path(folder) / str(number)) for number in range(max(1, min(arguments.jobs, len(walls))))]
+        for each in copies:
+            stack.callback(each.close)
         outcome, printed = copies[0].tests(*sorted({each.test for each in walls}), first=False)
         if outcome != "passed":
             print(f"The tests have to pass before a wall is taken away, but they were: {outcome}\n{printed}")

@@ -6,6 +6,7 @@ environment is not: whatever is started with its ``sys.executable`` imports what
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -35,12 +36,21 @@ class Scratch:
             shutil.copytree(ROOT / part, self.root / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", self.root)
         venv.create(environment, symlinks=True)
-        self.python = environment / "bin" / "python"
         packages = sysconfig.get_path("purelib", "venv", {"base": str(environment)})
         places = [self.root / "src", *{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}]
         Path(packages, "scratch.pth").write_text("".join(f"{place}\n" for place in places))
-        self._basetemp = folder / "tests"
+        self._python = str(environment / "bin" / "python")
+        self._environment = {name: each for name, each in os.environ.items() if not name.startswith("PYTHON")}
         self._check_import()
+        self._basetemp, self._output = folder / "tests", folder / "output.txt"
+        self._process = subprocess.Popen(
+            [self._python, "tests/mutations/preloaded.py"],
+            cwd=self.root, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End the process that runs tests."""
+        self._process.communicate()
 
     def tests(self, *names: str, first: bool = True) -> tuple[str, str]:
         """Run tests.
@@ -52,15 +62,18 @@ class Scratch:
         Returns:
             The outcome: passed, failed, or another word where they could not be run; and what was printed.
         """
-        words = ["-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", f"--timeout={_PATIENCE}",
-                 f"--basetemp={self._basetemp}"]  # fmt: skip
-        try:
-            done = self._run([*words, *(["-x"] if first else []), *names], _LIMIT if first else None)
-        except subprocess.TimeoutExpired:
-            return "failed", f"not done after {_LIMIT:.0f} s"
-        failed = re.search(r"^(.* )?\d+ failed", done.stdout, re.MULTILINE)
-        known = {0: "passed", 1: "failed" if failed else "not run"}
-        return known.get(done.returncode, "not run"), done.stdout + done.stderr
+        words = ["-q", "-n", "0", "-p", "no:cacheprovider", f"--timeout={_PATIENCE}", f"--basetemp={self._basetemp}"]
+        self._output.write_text("")
+        asked = [[*words, *(["-x"] if first else []), *names], str(self._output), _LIMIT if first else None]
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(asked)}\n")
+        self._process.stdin.flush()
+        code, printed = json.loads(self._process.stdout.readline()), self._output.read_text(errors="replace")
+        if code is None:
+            return "failed", f"{printed}\nnot done after {_LIMIT:.0f} s"
+        failed = code == 1 and re.search(r"^(.* )?\d+ failed", printed, re.MULTILINE)
+        return "failed" if failed else "not run" if code else "passed", printed
 
     def without(self, wall: Wall) -> tuple[str, str]:
         """Take a wall away, run its test, and put it back; returns what `tests` does."""
@@ -72,12 +85,9 @@ class Scratch:
         finally:
             file.write_text(source)
 
-    def _run(self, words: list[str], limit: float | None) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-        return subprocess.run([str(self.python), *words], cwd=self.root, env=environment, capture_output=True,
-                              text=True, timeout=limit, check=False)  # fmt: skip
-
     def _check_import(self) -> None:
-        done = self._run(["-P", "-c", "import leyden; print(leyden.__file__)"], _LIMIT)
+        program = "import leyden; print(leyden.__file__)"
+        done = subprocess.run([self._python, "-P", "-c", program], cwd=self.root, env=self._environment,
+                              capture_output=True, text=True, check=False)  # fmt: skip
         if Path(done.stdout.strip()).parent != self.root / SOURCE:
             raise RuntimeError(f"the copy is not what is imported: {done.stdout}{done.stderr}")

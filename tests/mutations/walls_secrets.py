@@ -61,7 +61,7 @@ SECRET += [
     Wall(
         "a name and a password in base64 are masked",
         "secrets.py",
-        '(("basic",), partial(BASIC.sub, _pair_covered)),',
+        '(("basic",), _pairs_covered),',
         "",
         f"{FORMS}::test_a_secret_is_masked_by_what_stands_around_it[Basic alone]",
     ),

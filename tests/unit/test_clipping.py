@@ -75,3 +75,13 @@ def test_the_factor_computed_in_python_is_torch_s_to_the_last_bit():
         torch.nn.utils.clip_grad_norm_([theirs], largest)
 
         assert torch.equal(ours.grad, theirs.grad)
+
+
+def test_the_factor_of_gradients_on_another_device_is_not_fetched():
+    """The device that holds no values stands for a GPU, for which fetching a number means waiting."""
+    parameter = nn.Parameter(torch.zeros(7, device="meta"))
+    parameter.grad = torch.zeros(7, device="meta")
+
+    clip(torch.optim.SGD([parameter], lr=0.1), 0.5, "norm")
+
+    assert parameter.grad.is_meta

@@ -69,6 +69,15 @@ def test_a_cluster_is_asked_for_the_same_once_more_but_not_to_wait_or_to_come_af
     assert (launcher.options.wait, launcher.options.dependency, launcher.trusted) == (False, None, ("friend",))
 
 
+def test_options_of_another_launch_of_ones_own_are_not_taken(tmp_path):
+    batch = tmp_path / "mine" / "slurm"
+    batch.mkdir(parents=True)
+    keep(batch, "slurm", {"setup": ["module load cuda"]})
+
+    with pytest.raises(ConfigurationError, match="was not written by a launch of yours"):
+        again(JobRecord("slurm", "12_3", str(batch)), [tmp_path / "stranger" / "run"])
+
+
 def test_options_of_another_version_are_refused_with_the_file(tmp_path):
     keep(tmp_path, "slurm", {"partitoin": "gpu"})
 

@@ -99,6 +99,16 @@ def test_a_run_that_was_killed_while_it_saved_leaves_what_an_undisturbed_one_lea
     assert kills >= 4
 
 
+def test_a_run_that_goes_on_has_swept_what_a_killed_process_left(tmp_path):
+    run = make(tmp_path / "run", *SHORT)
+    left = run / "checkpoints" / f".last.ckpt.{2**22 + 1}.tmp"  # no process has this number
+    left.parent.mkdir()
+    left.touch()
+
+    assert main(["run", str(run)]) == 0
+    assert not left.exists()
+
+
 def test_leftovers_go_and_nothing_else(tmp_path):
     living, gone = os.getppid(), 2**22 + 1
     doomed = [f".last.ckpt.{gone}.tmp", f".metrics.csv.{gone}.tmp", ".last.ckpt.part", "last.ckpt.new", "last.old.ckpt"]

@@ -67,6 +67,15 @@ def test_a_damaged_record_is_said_to_be_one(record, content):
         QueueRecord.read(record.folder)
 
 
+def test_a_queue_leads_to_no_run_elsewhere(record, tmp_path):
+    other = make(tmp_path / "other" / "run")
+    (tmp_path / "sweep" / "linked").symlink_to(other.path)
+    QueueRecord(record.folder, [tmp_path / "sweep" / "linked"], Options(1, None), {}).write()
+
+    with pytest.raises(RunError, match=r"names .*sweep/linked, which does not lie in .*sweep\."):
+        QueueRecord.read(record.folder)
+
+
 def test_runs_that_were_removed_are_left_out(record, runs):
     (runs[0].path / "config.yaml").unlink()
 

@@ -339,6 +339,18 @@ def test_a_resumed_run_decides_as_the_uninterrupted_one_did(tmp_path, resumed_fr
     assert resumed.best_model_score == reference.best_model_score
 
 
+def test_a_resumed_run_that_is_to_keep_fewer_deletes_the_worst(tmp_path):
+    def callback(kept):
+        return ModelCheckpoint(dirpath=tmp_path / "best", monitor="val_loss", save_top_k=kept, filename="{epoch}")
+
+    fit(callback(3), Scripted([3, 1, 2]), root=tmp_path)
+    left = fit(
+        callback(1), Scripted([2, 4]), root=tmp_path, max_epochs=4, ckpt_path=str(tmp_path / "best" / "epoch=1.ckpt")
+    )
+
+    assert left == ["epoch=1.ckpt"]
+
+
 def test_in_another_folder_only_the_best_path_is_restored(tmp_path):
     first = ModelCheckpoint(dirpath=tmp_path / "a", monitor="val_loss")
     fit(first, Scripted([3, 1, 2]), root=tmp_path)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from leyden.errors import RunError
-from leyden.runs import reproduction
+from leyden.runs import origin, reproduction
 from leyden.runs.directory import RunDirectory
 
 STRANGE = [None, "x", 7, [1], {"x": 1}, True]
@@ -86,3 +86,13 @@ def test_what_is_no_commit_is_not_given_to_git(commit, run):
 
     with pytest.raises(RunError, match="names no commit"), reproduction._code(record, run, "original"):
         pass
+
+
+def test_code_that_no_launch_of_ones_own_has_recorded_is_not_executed(run):
+    record = written(run, code={"root": str(run.path), "commit": "0" * 40})
+
+    with pytest.raises(RunError, match="no launch of yours has recorded that code"):
+        reproduction._check_own(record, run, [])
+    reproduction._check_own(record, run, [f"{run.path}/"])
+    origin.remember_run(run.path, record["code"])
+    reproduction._check_own(record, run, [])
