@@ -1,7 +1,8 @@
-"""Every row of the catalogue of walls can be applied: its text is there once, and the code without it compiles."""
+"""Every row of the catalogue of walls can be applied: its text is there once, and the code without it is Python."""
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from pathlib import Path
 
@@ -13,19 +14,30 @@ ROOT = Path(__file__).parents[2]
 WALLS = catalogue()
 
 
-@pytest.mark.parametrize("wall", WALLS, ids=[wall.name for wall in WALLS])
-def test_a_wall_can_be_taken_away(wall):
-    changed = wall.removed(ROOT)
+def problem(wall):
+    """Return what is wrong with a row, or None."""
+    try:
+        changed = wall.removed(ROOT)
+        ast.parse(changed)
+    except (LookupError, OSError, SyntaxError) as error:
+        return f"{wall.name}: {error}"
+    same = changed == (ROOT / SOURCE / wall.file).read_text()
+    return f"{wall.name}: nothing is changed" if same else None
 
-    compile(changed, wall.file, "exec")
-    assert changed != (ROOT / SOURCE / wall.file).read_text()
+
+def test_every_wall_can_be_taken_away():
+    assert [found for wall in WALLS if (found := problem(wall))] == []
+    assert len(WALLS) >= 150
 
 
-@pytest.mark.parametrize("wall", WALLS, ids=[wall.name for wall in WALLS])
-def test_the_test_of_a_wall_is_there(wall):
-    file, _, rest = wall.test.partition("::")
+def test_the_test_of_every_wall_is_there():
+    missing = []
+    for wall in WALLS:
+        file, _, rest = wall.test.partition("::")
+        if rest and f"def {rest.partition('[')[0]}(" not in (ROOT / file).read_text():
+            missing.append(wall.test)
 
-    assert not rest or f"def {rest.partition('[')[0].rpartition('::')[2]}(" in (ROOT / file).read_text()
+    assert missing == []
 
 
 def test_every_wall_has_a_name_of_its_own():
