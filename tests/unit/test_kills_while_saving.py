@@ -39,29 +39,32 @@ SETTINGS = {
 
 
 class Assassin:
-    """Kills this process at step number *at* of those that change something among the checkpoints."""
+    """Kills this process at step number *at* of those that change something among the checkpoints.
 
-    def __init__(self, folder: Path, at: int) -> None:
-        self.folder, self.left = os.fspath(folder), at
+    With *only*, those count that have it in their name: the event, and the last path it is about.
+    """
+
+    def __init__(self, folder: Path, at: int, only: str = "") -> None:
+        self.folder, self.left, self.only = os.fspath(folder), at, only
 
     def heard(self, event: str, arguments: tuple) -> None:
         paths = [os.fspath(each) for each in arguments if isinstance(each, (str, Path))]
         if event not in EVENTS or not any(each.startswith(self.folder) for each in paths):
             return
-        if event == "open" and arguments[1] != "wb":
+        if (event == "open" and arguments[1] != "wb") or self.only not in f"{event} {paths[-1]}":
             return
         self.left -= 1
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def in_a_child(run: Path, at: int) -> int:
+def in_a_child(run: Path, at: int, only: str = "") -> int:
     """Execute *run* in a child that is killed at the step *at*; returns the number of the signal, or 0."""
     child = os.fork()
     if child == 0:
         code = 70
         try:
-            sys.addaudithook(Assassin(run / "checkpoints", at).heard)
+            sys.addaudithook(Assassin(run / "checkpoints", at, only).heard)
             code = main(["run", str(run)])
         except BaseException:
             traceback.print_exc()
@@ -107,6 +110,19 @@ def test_a_run_that_goes_on_has_swept_what_a_killed_process_left(tmp_path):
 
     assert main(["run", str(run)]) == 0
     assert not left.exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*is from an earlier run and is replaced", "ignore:Checkpoint directory .* exists")
+def test_what_was_to_be_deleted_is_known_to_the_file_that_a_resumed_run_writes_first(tmp_path):
+    whole = make(tmp_path / "whole", *SHORT)
+    assert main(["run", str(whole)]) == 0
+    run = make(tmp_path / "run", *SHORT)
+
+    assert in_a_child(run, 2, f"os.rename {run / 'checkpoints' / 'last.ckpt'}")  # the best one is new, last.ckpt is old
+    assert in_a_child(run, 1, f"os.remove {run / 'checkpoints' / 'epoch'}")  # last.ckpt is new, the one before is left
+    assert main(["run", str(run)]) == 0
+
+    assert found(run) == found(whole)
 
 
 def test_leftovers_go_and_nothing_else(tmp_path):
