@@ -146,6 +146,12 @@ def queue_folder_is_a_link(run: Path, sandbox: Sandbox) -> None:
     (sandbox.batch / "queue").symlink_to(sandbox.home / "queue")
 
 
+def checkpoints_of_the_user(run: Path, sandbox: Sandbox) -> None:
+    """Names of the user's files are shown as if they were those of the run."""
+    (sandbox.elsewhere / "private.ckpt").write_bytes(b"")
+    linked("checkpoints", "elsewhere")(run, sandbox)
+
+
 def in_the_queue(name: str, kind: str) -> Callable[[Path, Sandbox], None]:
     """Return what puts something else in the place of a file of the queue."""
 
@@ -201,6 +207,8 @@ ATTACKS = [
     Attack("checkpoints is a link to everything", Kind.FILES, linked("checkpoints", "root"),
            refused_by=("run", "evaluate"), harmless_to=("runs show", "runs show --json", "jobs why", "jobs ls PLACE"),
            said=r"checkpoints is a link that leads out", wall="runs.guard.contained"),
+    Attack("checkpoints is a link to those of the user", Kind.FILES, checkpoints_of_the_user,
+           harmless_to=("runs show", "runs show --json"), never=("private.ckpt",), wall="runs.gate.is_followed"),
     Attack("wandb is a link to a folder", Kind.FILES, linked("wandb", "elsewhere"), refused_by=("run", "submit"),
            harmless_to=("runs show", "queue"), said=r"wandb is a link", wall="runs.guard.contained"),
     Attack("tensorboard is a link to a folder", Kind.FILES, linked("tensorboard", "elsewhere"),

@@ -7,6 +7,8 @@ from tests.mutations.wall import Wall, hostile
 REGULAR = "tests/unit/test_regular.py"
 GATE = "tests/unit/test_runs_gate.py"
 SHARDED = "tests/unit/test_sharded_index.py"
+CHECKPOINTS = "tests/unit/test_run_checkpoints.py"
+RECORDS = "tests/unit/test_reproduction_records.py"
 HOSTILE = "tests/unit/test_hostile.py"
 
 WALLS = [
@@ -115,7 +117,7 @@ WALLS = [
         "runs/gate.py",
         "return not link.is_symlink() or _reaches(link.resolve(), path)",
         "return True",
-        hostile("checkpoints is a link to everything", "runs show --json"),
+        hostile("checkpoints is a link to those of the user", "runs show"),
     ),
     *(
         Wall(
@@ -196,14 +198,14 @@ WALLS = [
         "runs/shapes.py",
         "if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):",
         "if False:",
-        "tests/unit/test_manifest.py",
+        f"{RECORDS}::test_a_part_of_another_type_is_refused_by_name_and_says_nothing",
     ),
     Wall(
         "what should be numbers are numbers",
         "runs/shapes.py",
-        "if isinstance(value, bool) or not isinstance(value, int | float):",
-        "if False:",
-        "tests/unit/test_manifest.py",
+        "not isinstance(value, int | float) or (type",
+        "(type",
+        "tests/unit/test_verdict.py::test_a_metric_that_no_run_has_written_is_refused_by_name",
     ),
     Wall(
         "names of metrics are no commands for a terminal",
@@ -225,14 +227,14 @@ WALLS = [
         "integrity.py",
         "if found.st_size > _memory():",
         "if False:",
-        "tests/unit/test_run_checkpoints.py::test_what_is_no_file_of_a_checkpoint_is_refused_at_once[a terabyte]",
+        f"{CHECKPOINTS}::test_what_is_no_file_of_a_checkpoint_is_refused_at_once[a terabyte-more than the memory]",
     ),
     Wall(
         "a pipe is no checkpoint",
         "integrity.py",
         "if not stat.S_ISREG(found.st_mode):",
         "if False:",
-        "tests/unit/test_run_checkpoints.py::test_what_is_no_file_of_a_checkpoint_is_refused_at_once[a pipe]",
+        f"{CHECKPOINTS}::test_what_is_no_file_of_a_checkpoint_is_refused_at_once[a pipe-it is a pipe]",
     ),
     Wall(
         "bytes of a checkpoint are those that were written",

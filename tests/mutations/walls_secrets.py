@@ -253,7 +253,7 @@ SHOWN = [
     Wall(
         "the second wall lets colours through to a terminal only",
         "terminal.py",
-        'if "\\x1b" in text and self.below.isatty() else [text]',
+        'if "\\x1b" in text and self._on_terminal else [text]',
         "",
         f"{TERMINAL}::test_the_second_wall_lets_colours_through_to_a_terminal_only",
     ),
