@@ -1,7 +1,17 @@
-"""``python -m leyden`` is the ``leyden`` command."""
+"""The ``leyden`` command: ready for signals before it imports anything of its own, so that Ctrl-C is no traceback."""
 
 import sys
 
-from leyden.cli.main import main
+from leyden.processes import signals
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command line of this process; returns the exit code."""
+    signals.start()
+    from leyden.cli.main import main as command
+
+    return command()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
