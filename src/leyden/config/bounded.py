@@ -34,7 +34,8 @@ def read_text(path: str | os.PathLike[str], largest: int = LARGEST) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigurationError(
-            f"{os.fspath(path)} is no text: {error.reason} at byte {error.start}. Expected UTF-8."
+            f"{os.fspath(path)} is no text: {error.reason} at byte {error.start}. Expected UTF-8. Restore it from a "
+            "copy, or remove it."
         ) from None
 
 

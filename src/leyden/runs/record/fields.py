@@ -12,6 +12,7 @@ from leyden.errors import UnsafeFileError
 
 LARGEST = 2**20  # bytes of a file with one record
 _LONGEST = 100_000  # characters of one text
+_MOST = 2**63
 
 
 def load(folder: Path, name: str) -> dict[str, Any]:
@@ -40,6 +41,6 @@ def text(found: Mapping[str, Any], key: str) -> str:
 
 
 def whole(found: Mapping[str, Any], key: str) -> int | None:
-    """Return a whole number; None if there is none."""
+    """Return a whole number of at most 64 bits; None if there is none."""
     value = found.get(key)
-    return value if type(value) is int else None
+    return value if type(value) is int and abs(value) < _MOST else None
