@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,33 @@ def test_a_value_of_a_wrong_type_is_named_or_done_without(name, wrong, arena, tm
         path.write_text(json.dumps(found) + "\n")
 
     tried(build, name, arena, tmp_path, third(ALL, list(WRONG).index(wrong) + NAMES.index(name)))
+
+
+READ_AGAIN = ("config.yaml", "status.json", "manifest.json", "fingerprint.json", "losses.f64", "code.patch")
+REPEATING = [*(("reproduce", name) for name in READ_AGAIN), *product(("evaluate", "predict"), NAMES)]
+
+
+@pytest.mark.parametrize(("verb", "name"), REPEATING)
+def test_what_repeats_or_applies_a_run_names_its_damaged_file_or_does_without(verb, name, arena, tmp_path):
+    """Over all files each of these verbs meets each damage."""
+    damage = DAMAGES[REPEATING.index((verb, name)) % len(DAMAGES)]
+
+    def build(run, sandbox):
+        path = run / name
+        path.unlink(missing_ok=True)
+        damage(path)
+
+    tried(build, name, arena, tmp_path, (verb,))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "fingerprint.json", "reproduction.json", "status.json"])
+def test_what_repeats_or_applies_a_run_names_a_value_of_a_wrong_type_or_does_without(name, arena, tmp_path):
+    value = list(WRONG.values())[list(KEYS).index(name)]
+
+    def build(run, sandbox):
+        (run / name).write_text(json.dumps(dict.fromkeys(KEYS[name], value)) + "\n")
+
+    tried(build, name, arena, tmp_path, ("reproduce", "evaluate", "predict"))
 
 
 @pytest.mark.parametrize("name", ["queue.json", "queue.lock"])
