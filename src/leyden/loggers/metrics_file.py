@@ -39,6 +39,7 @@ class MetricsFile:
         self.rows = 0
         self._pending: list[dict[str, float]] = []
         self._ours = False
+        self._torn = False  # the file there is this run's own, and has lost its header
 
     def append(self, row: Mapping[str, float]) -> None:
         """Remember one row until the next `flush`."""
@@ -79,7 +80,8 @@ class MetricsFile:
         with open(self.path, newline="\n", encoding="utf-8", errors="replace") as file:
             header = next(file, "")
             kept = [line for line in islice(file, rows) if line.endswith("\n")]
-        if not header.endswith("\n"):
+        self._torn = not header.endswith("\n")
+        if self._torn:
             return
         self.columns = next(csv.reader([header]))
         self._rewrite(kept)
@@ -87,7 +89,7 @@ class MetricsFile:
 
     def _start(self, names: list[str]) -> None:
         """Begin a new file that holds just the header."""
-        if os.path.exists(self.path):
+        if os.path.exists(self.path) and not self._torn:
             warn_once(
                 f"{self.path} is from an earlier run and is replaced now, because this run starts anew. "
                 "Give every run a folder of its own to keep both."
