@@ -145,6 +145,8 @@ def run(folder, make, options=None, resume_from=None, learner=Learner):
         "val_check_interval": 0.5,
         **(options or {}),
     })  # fmt: skip
+    if trainer.deterministic:
+        trainer.sample_seed = 3  # as an Experiment does
     train, val = make()
     try:
         trainer.fit(module, train, val, ckpt_path=resume_from)

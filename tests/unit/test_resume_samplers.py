@@ -21,7 +21,14 @@ from torch.utils.data import (
 )
 
 from leyden.combined_loader import CombinedLoader
+from leyden.errors import ConfigurationError
 from tests.resumed_fits import BATCH, SAMPLES, Learner, Noisy, loader, resume_from_all, run
+
+# Under `deterministic` samplers and streams of one's own are warned of, as nothing can be said about them.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* decides itself on the order of the samples"),
+    pytest.mark.filterwarnings("ignore:the order of the samples of .* is its own"),
+]
 
 HERE = {"num_workers": 0}
 LEAVING = {"num_workers": 1, "prefetch_factor": 1}
@@ -247,6 +254,28 @@ def test_several_loaders_of_a_validation_go_on_together(tmp_path):
         return loader(shuffle=True, generator=shared[0]), [first, second, loader(Noisy(2), sampler=None)]
 
     resume_from_all(tmp_path, make, every=4)
+
+
+UNORDERED = {"num_workers": 2, "in_order": False}
+
+
+def test_batches_in_the_order_of_the_workers_are_said_to_make_a_resume_inexact(tmp_path):
+    with pytest.warns(UserWarning, match=r"in_order=False\) with 2 workers.*a resumed run may see other batches"):
+        run(tmp_path / "whole", lambda: (loader(**UNORDERED), loader()))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_deterministic_run_refuses_batches_in_the_order_of_the_workers(place, tmp_path):
+    loaders = [loader(**UNORDERED), loader()]
+
+    with pytest.raises(ConfigurationError, match=r"in_order=False\) with 2 workers.*deterministic\. Leave in_order"):
+        run(tmp_path / "whole", lambda: (loaders[place], loaders[1 - place]), {"deterministic": True})
+
+
+def test_one_worker_has_one_order(tmp_path):
+    one = {"num_workers": 1, "in_order": False}
+
+    resume_from_all(tmp_path, lambda: (loader(shuffle=True, **one), loader(**one)), every=13)
 
 
 LIMITS = {

@@ -169,6 +169,7 @@ def _source(loader: Any, wanted: Wanted, place: int = 0) -> Source:
             f"{where} returned {loader!r:.80} of type {type(loader).__name__}. Expected something to iterate over, "
             "such as a torch DataLoader. Did you forget the return?"
         )
+    _check_order(loader, wanted)
     if wanted.overfit:
         loader, limit = _in_order(loader), wanted.overfit
     if wanted.seed is not None:
@@ -177,6 +178,23 @@ def _source(loader: Any, wanted: Wanted, place: int = 0) -> Source:
         loader = shared_out(loader, wanted.share, even=wanted.training)
     count = batches_to_take(length_of(loader), limit, where)
     return Source(gathering(loader) if wanted.seed is None else sampled(gathering(loader), *salt), count)
+
+
+def _check_order(loader: Any, wanted: Wanted) -> None:
+    """Say of batches that come in the order in which workers happen to have them that no run repeats it.
+
+    Raises:
+        ConfigurationError: If the run is to be deterministic.
+    """
+    if getattr(loader, "in_order", True) or getattr(loader, "num_workers", 0) < 2:
+        return
+    said = (
+        f"{wanted.where} returned a DataLoader(in_order=False) with {loader.num_workers} workers: its batches come in "
+        "the order in which the workers have them, which no other run repeats"
+    )
+    if wanted.seed is not None:
+        raise ConfigurationError(f"{said}, but the run is to be deterministic. Leave in_order=False out.")
+    warn_once(f"{said}, and a resumed run may see other batches. Leave in_order=False out for a resume that is exact.")
 
 
 def batches_to_take(length: float, limit: float, where: str) -> float:
