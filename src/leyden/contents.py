@@ -169,7 +169,13 @@ GENERATORS = mapping(
 )
 ALL_GENERATORS = replace(GENERATORS, needed=("python", "numpy", "torch"))
 LOADER = mapping(loaders=sequence(mapping()), now=sequence(mapping()))
-ENTRY = mapping(needed=("name", "hook", "total", "weight", "reduction", "reduced"), name=TEXT, reduced=FLAG)
+OPTIONS = Kind("a list of 8 options", lambda value: isinstance(value, (list, tuple)) and len(value) == 8)
+ENTRY = mapping(
+    needed=("name", "hook", "total", "weight", "reduction", "reduced", "options"),
+    name=TEXT,
+    reduced=FLAG,
+    options=OPTIONS,
+)
 METRICS = mapping(
     needed=("training", "evaluation", "callback", "objects"),
     training=sequence(ENTRY),
@@ -215,6 +221,7 @@ CHECKPOINT = mapping(
         world_size=COUNT,
         ranks=sequence(mapping(needed=tuple(OWN), **OWN)),
         parts=mapping(COUNT),
+        sizes=mapping(COUNT),
         **OWN,
     ),
 )

@@ -11,10 +11,11 @@ import torch
 from leyden import Trainer
 from leyden.cli.main import main
 from leyden.contents import check
+from leyden.engine.extent import check_sizes
 from leyden.errors import CheckpointError, DamagedCheckpointError
 from leyden.loading import read
 from leyden.testing import TinyData, TinyModule
-from tests.stopped_runs import copied, stopped
+from tests.stopped_runs import copied, outcome, stopped
 
 DEEP: list = []
 for _ in range(3000):
@@ -123,6 +124,111 @@ def test_the_original_is_fine(original, content, tmp_path):
     check(content, "last.ckpt")
 
     assert main(["run", str(run)]) == 0
+
+
+def emptied(value):
+    return type(value)() if isinstance(value, (dict, list)) else ()
+
+
+def gone(value):
+    return GONE
+
+
+def containers(value, path=(), deepest=6):
+    """Yield the paths of all mappings and lists that hold something."""
+    if not isinstance(value, (dict, list, tuple)) or not value or len(path) > deepest:
+        return
+    if path:
+        yield path
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from containers(item, (*path, key), deepest)
+
+
+def at(content, part):
+    for key in part:
+        content = content[key]
+    return content
+
+
+def is_refused(checkpoint, part):
+    try:
+        check(checkpoint, "last.ckpt")
+        check_sizes(checkpoint, "last.ckpt")
+    except DamagedCheckpointError as error:
+        return "last.ckpt cannot be used: its part" in str(error) and str(part[0]) in str(error)
+    return False
+
+
+def doubtful(content, change):
+    """Return the parts that a look at the checkpoint alone does not refuse.
+
+    Left out are ``loops``, which is for Lightning, and ``leyden``, without which it is none of ours.
+    """
+    parts = [part for part in containers(content) if part[0] != "loops" and part != ("leyden",)]
+    found = [part for part in parts if not is_refused(damaged(content, part, change(at(content, part))), part)]
+    assert len(found) < len(parts) / 3
+    return found
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Checkpoint directory", "ignore:.*metrics.csv is from an earlier run"
+)  # it begins anew
+@pytest.mark.parametrize("change", [emptied, gone])
+def test_a_part_that_was_emptied_is_refused_by_name_or_the_run_ends_as_it_would_have(
+    change, original, content, tmp_path, capsys
+):
+    whole = copied(original, tmp_path / "whole")
+    assert main(["run", str(whole)]) == 0
+    wrong = {}
+    for number, part in enumerate([("loops",), *doubtful(content, change)]):
+        run = copied(original, tmp_path / f"run{number}")
+        for path in (run / "checkpoints").glob("*.ckpt"):
+            torch.save(damaged(content, part, change(at(content, part))), path)
+        capsys.readouterr()
+        code = main(["run", str(run)])
+        said = capsys.readouterr().err
+        refused = code == 2 and ".ckpt" in said and any(each in said for each in REFUSED) and "Traceback" not in said
+        if not refused and (code != 0 or outcome(run) != outcome(whole)):
+            wrong[".".join(map(str, part))] = (code, said[-300:])
+    assert not wrong
+
+
+REFUSED = ("its part", "Missing key(s) in state_dict", "the weights in", "is a checkpoint that no run has written")
+
+
+class Forgetting(TinyModule):
+    """A module that leaves the states of its optimizers out on purpose, when saving or when loading."""
+
+    def __init__(self, when):
+        super().__init__()
+        self.when = when
+
+    def on_save_checkpoint(self, checkpoint):
+        if self.when == "save":
+            checkpoint["optimizer_states"][0]["state"] = {}
+
+    def on_load_checkpoint(self, checkpoint):
+        if self.when == "load":
+            checkpoint["optimizer_states"][0]["state"] = {}
+
+
+@pytest.mark.parametrize("when", ["save", "load"])
+def test_what_a_hook_takes_out_is_left_out_on_purpose(when, tmp_path):
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = Trainer(max_epochs=1, **off)
+    trainer.fit(Forgetting(when), datamodule=TinyData())
+    trainer.save_checkpoint(tmp_path / "some.ckpt")
+
+    Trainer(max_epochs=2, **off).fit(Forgetting(when), datamodule=TinyData(), ckpt_path=tmp_path / "some.ckpt")
+
+
+def test_a_checkpoint_from_before_parts_were_counted_is_taken(original, content, tmp_path):
+    whole, run = (copied(original, tmp_path / name) for name in ("whole", "run"))
+    for path in (run / "checkpoints").glob("*.ckpt"):
+        torch.save(damaged(content, ("leyden", "sizes"), GONE), path)
+
+    assert [main(["run", str(each)]) for each in (whole, run)] == [0, 0]
+    assert outcome(run) == outcome(whole)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])

@@ -20,6 +20,7 @@ from leyden.datamodule import LightningDataModule
 from leyden.engine import checkpoint as checkpoints
 from leyden.engine.compiled import compiler_of, unwrapped
 from leyden.engine.evaluate import beginning_anew_on_resume, evaluate
+from leyden.engine.extent import check_sizes
 from leyden.engine.hooks import is_overridden
 from leyden.engine.optimization import parse, use_fused
 from leyden.engine.predict import predict
@@ -79,6 +80,8 @@ def opened(
     checkpoint = (
         trainer.strategy.load_checkpoint(ckpt_path, weights_only=weights_only) if ckpt_path is not None else None
     )
+    if checkpoint is not None and stage == "fit":
+        check_sizes(checkpoint, os.fspath(ckpt_path))
 
     trainer._module, trainer.datamodule, trainer._loaders = module, datamodule, loaders
     if model is not None:
