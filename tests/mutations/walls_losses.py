@@ -173,6 +173,27 @@ DAMAGED = [
 
 NEWEST = [
     Wall(
+        "a part of a checkpoint that was emptied is refused",
+        "engine/extent.py",
+        "if then != here:",
+        "if False:",
+        "tests/unit/test_checkpoint_parts.py::test_a_part_that_was_emptied_is_refused_by_name_or_the_run_ends_as_it_would_have",
+    ),
+    Wall(
+        "the newest last checkpoint is what the files of a run say",
+        "recency.py",
+        "if len(runs) != 1 or None in runs:",
+        "if True:",
+        "tests/unit/test_recency.py",
+    ),
+    Wall(
+        "a last checkpoint that is damaged is passed over",
+        "recency.py",
+        "if problem := _problem(path, check_whole):",
+        "if problem := None:",
+        "tests/unit/test_recency.py",
+    ),
+    Wall(
         "the newest checkpoint is the one that says so, not the one the disk names last",
         "runs/checkpoints.py",
         "return sorted(found, key=lambda each: each.key), damaged",
