@@ -80,7 +80,7 @@ def opened(
     checkpoint = (
         trainer.strategy.load_checkpoint(ckpt_path, weights_only=weights_only) if ckpt_path is not None else None
     )
-    if checkpoint is not None and stage == "fit":
+    if checkpoint is not None and ckpt_path is not None and stage == "fit":
         check_sizes(checkpoint, os.fspath(ckpt_path))
 
     trainer._module, trainer.datamodule, trainer._loaders = module, datamodule, loaders
