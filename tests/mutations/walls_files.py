@@ -251,13 +251,6 @@ WALLS = [
         "tests/unit/test_run_checkpoints.py::test_a_damaged_checkpoint_is_named_and_the_one_before_is_used",
     ),
     Wall(
-        "a checkpoint that is named itself is whole",
-        "runs/checkpoints.py",
-        "    check_whole(path)\n\n\ndef remove_interrupted",
-        "    pass\n\n\ndef remove_interrupted",
-        "tests/unit/test_run_checkpoints.py::test_a_damaged_checkpoint_that_is_named_is_refused[evaluate]",
-    ),
-    Wall(
         "a checkpoint is looked at again once it has changed",
         "integrity.py",
         "if _seen.get(target) == known:",

@@ -41,10 +41,10 @@ SECRET = [
             ("a bearer token", r"""\b(?:bearer|token)(?:\s|%20)(?P<secret>""", "Bearer"),
             ("a bearer token of letters only", r"""\bbearer(?:\s|%20)(?P<secret>""", "Bearer, only letters"),
             ("a header", r"""(?:(?:bearer|basic|token|digest|apikey)(?:\s|%20))?(?P<secret>""", "X-Api-Key"),
-            ("a password of .netrc", r"""\S{1,300}\s+){0,2}password\s+(?P<secret>""", ".netrc"),
+            ("a password of .netrc", r"""\S{1,300}\s+){0,2}password\s+(?P<secret>""", ".netrc, no login"),
             ("a password of a login", r"""\s-[pPa]\s*(?P<secret>""", "docker login"),
             ("a user's password of curl", r"""[^\s:'\"]{1,100}:(?P<secret>""", "curl"),
-            ("a key of a storage account", r"""AccountSecret)=(?P<secret>""", "AccountKey"),
+            ("a signature for a storage account", r"""AccountSecret)=(?P<secret>""", "SharedAccessSignature"),
             ("a webhook", r"""hooks\.slack\.com/services/(?P<secret>""", "Slack, webhook"),
         )
     ),

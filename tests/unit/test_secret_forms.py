@@ -73,6 +73,7 @@ CONTEXTS = {  # what stands around, and the secret
     ".netrc, second line": ("  login user password {}", "hunter2"),
     "AccountKey": ("DefaultEndpointsProtocol=https;AccountName=a;AccountKey={};EndpointSuffix=x", "aB3d/E5f+G7h=="),
     "SharedAccessKey": ("Endpoint=sb://a/;SharedAccessKeyName=x;SharedAccessKey={}", "aB3d/E5f+G7h=="),
+    "SharedAccessSignature": ("BlobEndpoint=https://a/;SharedAccessSignature={}", "sv%3D2020%26aB3dE5"),
     "docker login": ("docker login -u me -p {} registry", "hunter2"),
     "mysql": ("mysql -u root -p{} db", "hunter2"),
     "curl": ("curl -s -u me:{} https://host", "hunter2"),
