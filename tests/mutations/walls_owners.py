@@ -60,13 +60,6 @@ WALLS = [
         hostile("a job of the user's own is named", "jobs cancel"),
     ),
     Wall(
-        "a run with hostile files is not cancelled",
-        "launch/jobs/cancelling.py",
-        "        gate.check(job.path)",
-        "        pass",
-        hostile("attempts.jsonl is a link to a file outside", "jobs cancel"),
-    ),
-    Wall(
         "a job prints into the folder of its submission",
         "launch/jobs/ownership.py",
         'slurm_queries.details(record.slurm_id).get("StdOut") != str(log.path)',
