@@ -182,7 +182,7 @@ SECRET += [
         "loggers/wandb_run.py",
         "sys.argv = secrets.masked_words(before)",
         "pass",
-        "tests/journeys/test_planted_secrets.py::test_no_file_holds_any_of_them",
+        f"{WRITTEN}::test_weights_and_biases_is_shown_the_command_line_without_secrets",
     ),
     Wall(
         "the logs of a run hold no secret",

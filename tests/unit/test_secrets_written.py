@@ -1,6 +1,7 @@
 """Each place that writes leaves secrets out: printed lines, names of metrics, states, patches, batch scripts."""
 
 import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from leyden.launch.slurm.script import text
 from leyden.log_rules import checked_name
 from leyden.loggers.hparams import plain_params
 from leyden.loggers.row import prefixed
-from leyden.loggers.wandb_run import _kept_quiet
+from leyden.loggers.wandb_run import _kept_quiet, _own_words
 from leyden.runs.code import masked_patch
 
 TOKEN = "hf_" + "aB3dE5fG7hI9" * 3
@@ -128,3 +129,16 @@ def test_weights_and_biases_is_not_given_what_it_would_copy(monkeypatch):
         "settings": {"console": "off", "disable_git": True},
     }  # fmt: skip
     assert _kept_quiet({"settings": "own"})["settings"] == "own"
+
+
+def test_weights_and_biases_is_shown_the_command_line_without_secrets():
+    before = sys.argv
+    sys.argv = ["train.py", "--password", "hunter2", f"name={TOKEN}", "seed=1"]
+    try:
+        with _own_words():
+            shown = sys.argv
+        assert sys.argv[2] == "hunter2"
+    finally:
+        sys.argv = before
+
+    assert shown == ["train.py", "--password", "<secret>", "name=<secret>", "seed=1"]
