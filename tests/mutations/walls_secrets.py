@@ -241,7 +241,7 @@ SHOWN = [
         "terminal.py",
         "print(printable_lines(error), file=sys.stderr)",
         "print(error, file=sys.stderr)",
-        f"{TERMINAL}::test_a_hostile_name_does_not_command_the_terminal_that_reads_the_error",
+        f"{TERMINAL}::test_an_error_is_shown_and_not_obeyed",
     ),
     Wall(
         "the second wall lets colours through only",

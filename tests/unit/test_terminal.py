@@ -9,7 +9,7 @@ import pytest
 
 import leyden
 from leyden.cli.main import main
-from leyden.terminal import LONGEST, Decoder, PlainStream, as_json, plain_output, printable, printable_lines
+from leyden.terminal import LONGEST, Decoder, PlainStream, as_json, complain, plain_output, printable, printable_lines
 
 HOSTILE = {
     "cleared screen": "\x1b[2J",
@@ -151,6 +151,13 @@ def test_what_argparse_prints_of_a_command_line_stops_at_the_second_wall(verb, c
     out, err = capfd.readouterr()
     assert "usage" in err
     assert commands(out + err, "\n") == []
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_an_error_is_shown_and_not_obeyed(text, capsys):
+    complain(f"no {text} here")
+
+    assert commands(capsys.readouterr().err, "\n") == []
 
 
 def test_errors_are_printed_in_one_way():
