@@ -75,13 +75,6 @@ CALLED = [
         f"{HOSTILE}::test_what_a_module_of_ones_own_has_imported_is_not_ones_own",
     ),
     Wall(
-        "an inherited method is that of who wrote it",
-        "config/judge.py",
-        "found = found.__func__  # of a class",
-        "pass  # of a class",
-        f"{HOSTILE}::test_what_a_module_of_ones_own_has_imported_is_not_ones_own",
-    ),
-    Wall(
         "a node has no keys that Hydra would read",
         "config/judge.py",
         "wrong = list(_keys(node, path))",
@@ -93,7 +86,7 @@ CALLED = [
         "config/judge.py",
         "raise ConfigurationError(_foreign(target, name, spec, trust))",
         "return",
-        f"{ATTACKS}[a module beside the run]",
+        f"{HOSTILE}::test_a_package_installed_below_the_project_is_not_the_users_own",
     ),
     Wall(
         "a package cannot be trusted whole if only parts of it are harmless",
