@@ -103,13 +103,6 @@ WALLS = [
         hostile("a queue lies beside all runs of the user's own", "queue ROOT"),
     ),
     Wall(
-        "files of a queue are files",
-        "launch/local/record.py",
-        "regular.check(folder, (FILE, LOCK, LOG))",
-        "pass",
-        hostile("queue.json is a link", "queue"),
-    ),
-    Wall(
         "options of a launcher were written by the user's own launch",
         "launch/jobs/launchers.py",
         "if not beside or not origin.matches(batch, {FILE: content}):",
