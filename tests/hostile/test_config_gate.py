@@ -14,6 +14,7 @@ from leyden.config import import_wall
 from leyden.config.compose import compose
 from leyden.config.frozen import freeze
 from leyden.config.project import shipped_conf
+from leyden.config.trust import Trust
 from leyden.errors import ConfigurationError
 from leyden.runs.directory import RunDirectory
 from leyden.runs.guard import admitted
@@ -266,3 +267,12 @@ def test_an_address_is_no_folder_of_the_run_even_to_who_stands_in_it(sandbox, mo
 
     with pytest.raises(ConfigurationError, match=r"dirpath\s+is 's3://evil/x'"):
         admitted(RunDirectory(sandbox.run))
+
+
+def test_code_behind_a_link_into_the_run_is_not_the_users_own(sandbox):
+    (sandbox.run / "x.py").touch()
+    (sandbox.project / "laboratory").symlink_to(sandbox.run)
+    (sandbox.project / "mine.py").touch()
+
+    assert not Trust.of(sandbox.run).owns(sandbox.project / "laboratory" / "x.py")
+    assert Trust.of(sandbox.run).owns(sandbox.project / "mine.py")

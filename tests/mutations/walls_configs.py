@@ -107,7 +107,7 @@ CALLED = [
         "config/trust.py",
         "and not file.is_relative_to(self.strange) and not real.is_relative_to(self.strange)",
         "and not file.is_relative_to(self.strange)",
-        f"{ATTACKS}[a link that leads from the project into the run]",
+        f"{GATE}::test_code_behind_a_link_into_the_run_is_not_the_users_own",
     ),
     Wall(
         "a directory that calls itself a project is none",
