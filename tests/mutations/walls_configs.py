@@ -197,7 +197,7 @@ BOUND = [
         "config/places.py",
         'elif place is not None and not (argument.name == "root" and _is_complete(found, argument.value, base)):',
         "elif False:",
-        f"{ATTACKS}[a checkpoint folder by position]",
+        f"{ATTACKS}[a page of somebody else]",
     ),
     Wall(
         "what goes on to another library is on a list",
