@@ -398,20 +398,6 @@ READ = [
         f"{GATE}::test_the_default_of_a_trusted_variable_is_plain",
     ),
     Wall(
-        "the user's server stands alone in its place",
-        "config/lookups.py",
-        "and _REFERENCE.fullmatch(text) is not None",
-        "",
-        f"{ATTACKS}[the user's server beside something]",
-    ),
-    Wall(
-        "the user's server is for the logger that sends there",
-        "config/lookups.py",
-        'and node.get("_target_") in targets',
-        "",
-        f"{ATTACKS}[the user's server in another logger]",
-    ),
-    Wall(
         "what a variable holds is not looked up once more",
         "config/lookups.py",
         'elif found is BROKEN or (isinstance(found, str) and "${" in found):',
