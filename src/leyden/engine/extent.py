@@ -8,7 +8,7 @@ left out on purpose.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from leyden.contents import wrong
@@ -18,12 +18,15 @@ _DEPTHS = {  # how many levels below a part are counted as well; may grow only, 
     "leyden.loader": 4, "leyden.metrics": 3, "leyden.gradients": 0, "leyden.loggers": 1, "leyden.ranks": 2,
 }  # fmt: skip
 
+_MAPPINGS = (dict, Mapping)  # most are dicts, and these are told sooner
+_CONTAINERS = (*_MAPPINGS, list, tuple)
+
 
 def sizes(checkpoint: Mapping[str, Any]) -> dict[str, int]:
     """Return the number of entries of each part that training goes on from, by its path."""
     found: dict[str, int] = {}
     for path, depth in _DEPTHS.items():
-        found |= dict(_counted(_at(checkpoint, path), path, depth))
+        _count(_at(checkpoint, path), path, depth, found)
     for number, state in enumerate(_items(checkpoint.get("optimizer_states"))):
         each = _at(state, "state")
         if isinstance(each, Mapping):
@@ -56,7 +59,7 @@ def _entries(count: int) -> str:
 
 def _at(found: Any, path: str) -> Any:
     for key in path.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
+        found = found.get(key) if isinstance(found, _MAPPINGS) else None
     return found
 
 
@@ -64,10 +67,10 @@ def _items(found: Any) -> list[Any]:
     return list(found) if isinstance(found, list | tuple) else []
 
 
-def _counted(value: Any, path: str, depth: int) -> Iterator[tuple[str, int]]:
-    if not isinstance(value, Mapping | list | tuple):
+def _count(value: Any, path: str, depth: int, found: dict[str, int]) -> None:
+    if not isinstance(value, _CONTAINERS):
         return
-    yield path, len(value)
-    items = value.items() if isinstance(value, Mapping) else enumerate(value)
-    for key, item in items if depth else ():
-        yield from _counted(item, f"{path}.{key}", depth - 1)
+    found[path] = len(value)
+    if depth and value:
+        for key, item in value.items() if isinstance(value, _MAPPINGS) else enumerate(value):
+            _count(item, f"{path}.{key}", depth - 1, found)

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset
 
+from leyden import rng
+
 _KINDS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 
 
@@ -62,7 +64,7 @@ def _state(generator: Any) -> Any:
         return generator.get_state()
     if isinstance(generator, random.Random):
         version, words, gauss = generator.getstate()
-        return [version, torch.tensor(words, dtype=torch.int64), gauss]
+        return [version, rng.words_of(words), gauss]
     return _without_arrays(_bits(generator).state)
 
 
