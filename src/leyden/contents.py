@@ -221,7 +221,7 @@ CHECKPOINT = mapping(
         world_size=COUNT,
         ranks=sequence(mapping(needed=tuple(OWN), **OWN)),
         parts=mapping(COUNT),
-        sizes=mapping(COUNT),
+        sizes=TEXT,
         **OWN,
     ),
 )

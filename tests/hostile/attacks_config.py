@@ -112,6 +112,9 @@ WRITES: dict[str, dict[str, Any]] = {
     "MLflow's files behind a percent sign": {
         "logger__x": {"_target_": MLFLOW, "tracking_uri": "file:<PROJECT>/%2e%2e/elsewhere/x"},
     },
+    "MLflow's files out of the run behind percent signs": {
+        "logger__x": {"_target_": MLFLOW, "tracking_uri": "file:<RUN>/%2e%2e/%2e%2e/%2e%2e/%2e%2e/elsewhere/x"},
+    },
     "MLflow's artifacts in another folder": {
         "logger__x": {"_target_": MLFLOW, "tracking_uri": "sqlite:///<RUN>/x.db", "artifact_location": "<ELSEWHERE>"},
     },
@@ -203,6 +206,7 @@ READS: dict[str, dict[str, Any]] = {
     "a variable behind two backslashes": {"name": "\\\\${oc.env:USER}"},
     "a variable in two halves": {"name": "$${oc.env:NOPE,x}{oc.env:USER}"},
     "a variable through another resolver": {"name": "${oc.decode:${oc.env:USER}}"},
+    "a variable that another resolver names": {"name": "${oc.env:${oc.decode:USER}}"},
     "a mapping from a text": {"name": "${oc.create:{_target_: os.getcwd}}"},
     "another value by its path": {"name": "${oc.select:logger.csv.save_dir}"},
     "the keys of the config": {"tags": "${oc.dict.keys:model}"},

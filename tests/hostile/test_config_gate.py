@@ -260,12 +260,19 @@ def test_the_default_of_a_trusted_variable_is_plain(sandbox):
         admitted(RunDirectory(sandbox.run), ["env:NOPE"])
 
 
-def test_an_address_is_no_folder_of_the_run_even_to_who_stands_in_it(sandbox, monkeypatch):
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"callbacks__model_checkpoint__dirpath": "s3://evil/x"},
+        {"logger__x": {"_target_": MLFLOW, "tracking_uri": "databricks"}},
+    ],
+    ids=["a bucket", "a hosted server"],
+)
+def test_an_address_is_no_folder_of_the_run_even_to_who_stands_in_it(sent, sandbox, monkeypatch):
     monkeypatch.chdir(sandbox.run)
-    place = "s3://evil/x"
-    sandbox.config(sandbox.run, paths__work_dir=str(sandbox.run), callbacks__model_checkpoint__dirpath=place)
+    sandbox.config(sandbox.run, paths__work_dir=str(sandbox.run), **sent)
 
-    with pytest.raises(ConfigurationError, match=r"dirpath\s+is 's3://evil/x'"):
+    with pytest.raises(ConfigurationError, match=r"is 's3://evil/x'|is 'databricks'"):
         admitted(RunDirectory(sandbox.run))
 
 

@@ -283,25 +283,18 @@ SENT = [
         f"{ATTACKS}[MLflow's files in another folder]",
     ),
     Wall(
-        "an address holds no blanks and line breaks",
-        "config/places.py",
-        "if _STRANGE.search(address) or address in _HOSTED:",
-        "if address in _HOSTED:",
-        f"{ATTACKS}[a server behind a line break]",
-    ),
-    Wall(
         "a hosted server is one",
         "config/places.py",
         "if _STRANGE.search(address) or address in _HOSTED:",
         "if _STRANGE.search(address):",
-        f"{ATTACKS}[a hosted server]",
+        f"{GATE}::test_an_address_is_no_folder_of_the_run_even_to_who_stands_in_it[a hosted server]",
     ),
     Wall(
         "a path is read as a server would read it",
         "config/places.py",
         "readings = {written, unquote(written)}",
         "readings = {written}",
-        f"{ATTACKS}[MLflow's files behind a percent sign]",
+        f"{ATTACKS}[MLflow's files out of the run behind percent signs]",
     ),
     Wall(
         "an address within an address is judged",
@@ -374,14 +367,7 @@ READ = [
         "config/lookups.py",
         'if "$" in rest or "\\\\" in text:',
         'if "\\\\" in text:',
-        f"{ATTACKS}[a place of the machine's]",
-    ),
-    Wall(
-        "a backslash does not hide a reference",
-        "config/lookups.py",
-        'if "$" in rest or "\\\\" in text:',
-        'if "$" in rest:',
-        f"{ATTACKS}[a variable behind a backslash]",
+        f"{ATTACKS}[a variable that another resolver names]",
     ),
     Wall(
         "no target is a variable, and no path of the run",

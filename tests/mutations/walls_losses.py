@@ -222,7 +222,7 @@ NEWEST = [
         "atomic.py",
         "            os.fsync(file.fileno())\n",
         "",
-        "tests/unit/test_atomic.py",
+        "tests/unit/test_atomic.py::test_a_file_is_flushed_before_it_gets_its_name_and_its_folder_afterwards",
     ),
     Wall(
         "a file is written beside its place",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from leyden import atomic
@@ -84,3 +87,33 @@ def test_a_folder_is_removed_with_all_that_is_in_it(tmp_path):
     atomic.remove(folder(tmp_path / "best.ckpt", "best"))
 
     assert list(tmp_path.iterdir()) == []
+
+
+ORDER = """
+import os, sys
+from leyden import atomic
+
+flush, said = os.fsync, []
+
+def fsync(handle):
+    said.append(f"flushed {os.path.basename(os.readlink(f'/proc/self/fd/{handle}'))}")
+    flush(handle)
+
+def heard(event, arguments):
+    if event == "os.rename":
+        said.append(f"named {os.path.basename(arguments[1])}")
+
+os.fsync = fsync
+sys.addaudithook(heard)
+atomic.write_text(sys.argv[1], "content")
+print(*said, sep="\\n")
+"""
+
+
+def test_a_file_is_flushed_before_it_gets_its_name_and_its_folder_afterwards(tmp_path):
+    words = [sys.executable, "-c", ORDER, str(tmp_path / "last.ckpt")]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    first, *rest = said
+    assert first.startswith("flushed .last.ckpt.")
+    assert rest == ["named last.ckpt", f"flushed {tmp_path.name}"]

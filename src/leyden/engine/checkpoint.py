@@ -33,8 +33,7 @@ from typing import TYPE_CHECKING, Any
 from leyden import __version__, rng
 from leyden.callback import Callback
 from leyden.contents import wrong
-from leyden.engine import lightning_format
-from leyden.engine.extent import sizes
+from leyden.engine import extent, lightning_format
 from leyden.engine.hooks import is_overridden
 from leyden.engine.parts import check_optimizer, check_scheduler, is_of_a_library, part
 from leyden.engine.rank_states import OWN, of_all_ranks, of_this_rank
@@ -136,7 +135,7 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         if (key := f"{prefix}hyper_parameters") in checkpoint:
             checkpoint[key] = storable(checkpoint[key], f"{type(owner).__name__}.hparams")
     if not weights_only:
-        checkpoint["leyden"]["sizes"] = sizes(checkpoint)
+        checkpoint["leyden"]["sizes"] = extent.written(checkpoint)
     trainer._metrics.hook = hook
     return checkpoint
 
