@@ -55,7 +55,7 @@ def gone(pid):
 def test_a_signal_reaches_each_child_once_and_their_codes_are_known(tmp_path):
     outputs = [tmp_path / f"{number}.out" for number in range(2)]
     group = ProcessGroup([spec(SAVING, output) for output in outputs])
-    wait_until(lambda: all(printed(each, "up") for each in outputs))
+    wait_until(lambda: all(printed(each, "up\n") for each in outputs))
 
     group.send(signal.SIGTERM)
 
