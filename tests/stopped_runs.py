@@ -36,6 +36,13 @@ def make(path: Path, *words: str, callbacks: dict[str, Any] | None = None) -> Pa
     return RunDirectory.create(path, config, {"overrides": list(words), "choices": {}}).path
 
 
+def finished(path: Path, *words: str, callbacks: dict[str, Any] | None = None) -> Path:
+    """Make a run directory that was executed to its end, undisturbed."""
+    made = make(path, *words, callbacks=callbacks)
+    assert main(["run", str(made)]) == 0
+    return made
+
+
 def stopped(path: Path, *words: str, until: int = 14) -> Path:
     """Make a run directory whose first attempt has ended after *until* steps."""
     made = make(path, *words)
@@ -70,3 +77,8 @@ def outcome(run: Path) -> dict[str, Any]:
         "fingerprint": json.loads((run / "fingerprint.json").read_text()),
         "files": sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()),
     }
+
+
+def undated(found: dict[str, Any]) -> dict[str, Any]:
+    """Return an outcome without what a first attempt has not: a second line of attempts."""
+    return {**found, "files": [name for name in found["files"] if name != "attempts.jsonl"]}

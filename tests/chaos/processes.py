@@ -132,8 +132,8 @@ class Starter:
 
         Args:
             root: The process that was started last, which leads a group.
-            tag: Of the trial.
-            sandbox: Of the trial.
+            tag: Text that the environment of each process of the trial holds.
+            sandbox: Folder in which the trial runs.
         """
         deadline = time.monotonic() + LEFT
         pause = 0.002

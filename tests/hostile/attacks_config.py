@@ -46,7 +46,7 @@ WRITES: dict[str, dict[str, Any]] = {
     "a logger whose name leads out": {"logger__csv__name": {"_target_": "pathlib.Path", "_args_": ["..", "..", ".."]}},
     "a logger below another key": {"tags": [{"_target_": CSV, "_args_": ["<ELSEWHERE>"]}]},
     "a logger that is called later": {"tags": [{"_target_": CSV, "_args_": ["<ELSEWHERE>"], "_partial_": True}]},
-    "a logger that somebody calls with a place": {"tags": [partial(CSV)]},
+    "a logger that is called later with a path": {"tags": [partial(CSV)]},
     "a batch that becomes a checkpoint callback": {
         "tags": [
             {"_target_": "torch.utils.data.DataLoader", "dataset": ["<ELSEWHERE>"], "batch_size": None,
@@ -176,7 +176,7 @@ SENDS: dict[str, dict[str, Any]] = {
     "checkpoints in a bucket by position": {
         "callbacks__x": {"_target_": "leyden.callbacks.OnExceptionCheckpoint", "_args_": ["memory://x"]}
     },
-    "a page of somebody else": {"logger__x": {"_target_": WANDB, "entity": "evil", "offline": True}},
+    "a page of another account": {"logger__x": {"_target_": WANDB, "entity": "evil", "offline": True}},
     "the user's code for W&B": {"logger__x": {"_target_": WANDB, "save_code": True, "offline": True}},
     "a file as W&B's config": {"logger__x": {"_target_": WANDB, "config": "<HOME>/.bashrc", "offline": True}},
     "W&B's own settings": {"logger__x": {"_target_": WANDB, "settings": {"base_url": "<ADDRESS>"}}},

@@ -1,7 +1,7 @@
 """A copy of the checkout in which walls are taken away, with a Python of its own that imports the copy.
 
 A variable like PYTHONPATH would be lost where a test starts a process with an environment of its own. A virtual
-environment is not: whatever is started with its ``sys.executable`` imports what the environment's path names.
+environment is not: every process started with its ``sys.executable`` imports from the environment's own search path.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ CALLED = [
         f"{ATTACKS}[a key that Hydra would read one day]",
     ),
     Wall(
-        "a module of somebody else is not imported",
+        "a module that is neither trusted nor the user's own is not imported",
         "config/judge.py",
         "raise ConfigurationError(_foreign(target, name, spec, trust))",
         "return",
@@ -186,18 +186,18 @@ BOUND = [
         f"{ATTACKS}[a checkpoint folder that a text builds]",
     ),
     Wall(
-        "what is called later is not called with a place that nobody judged",
+        "what is called later is not called with a path that was not judged",
         "config/places.py",
         'if node.get("_partial_") and guarded and _home(found) != _CALLED_BY_US:',
         "if False:",
-        f"{ATTACKS}[a logger that somebody calls with a place]",
+        f"{ATTACKS}[a logger that is called later with a path]",
     ),
     Wall(
         "arguments of our classes are judged by the parameter they become",
         "config/places.py",
         'elif place is not None and not (argument.name == "root" and _is_complete(found, argument.value, base)):',
         "elif False:",
-        f"{ATTACKS}[a page of somebody else]",
+        f"{ATTACKS}[a page of another account]",
     ),
     Wall(
         "what goes on to another library is on a list",
@@ -318,11 +318,11 @@ SENT = [
         f"{ATTACKS}[MLflow's database in another run]",
     ),
     Wall(
-        "results go to nobody else's page",
+        "results go to no page of another account",
         "config/places.py",
         'if value == os.environ.get("WANDB_ENTITY") or trust.covers(_ADDRESS + value):',
         "if True:",
-        f"{ATTACKS}[a page of somebody else]",
+        f"{ATTACKS}[a page of another account]",
     ),
     Wall(
         "a trusted address is that of one server",

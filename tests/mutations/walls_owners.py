@@ -96,7 +96,7 @@ WALLS = [
         "tests/unit/test_local_queue_record.py::test_a_queue_leads_to_no_run_elsewhere",
     ),
     Wall(
-        "a queue of somebody else executes no run of the user's own",
+        "a stranger's queue executes no run of the user's own",
         "launch/local/record.py",
         "if own is not None:",
         "if False:",

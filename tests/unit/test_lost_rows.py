@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from leyden.cli.main import main
-from tests.stopped_runs import copied, make, outcome, stopped
+from tests.stopped_runs import copied, finished, make, outcome, stopped
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(folder):
     """A run that was never stopped."""
-    run = make(folder / "whole")
-    assert main(["run", str(run)]) == 0
-    return run
+    return finished(folder / "whole")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from leyden.cli.main import main
-from tests.stopped_runs import copied, make, outcome, status, stopped
+from tests.stopped_runs import copied, finished, outcome, status, stopped, undated
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +21,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(folder):
     """A run that was never stopped."""
-    run = make(folder / "whole")
-    assert main(["run", str(run)]) == 0
-    return run
+    return finished(folder / "whole")
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +32,6 @@ def original(folder):
 @pytest.fixture
 def run(original, tmp_path):
     return copied(original, tmp_path / "run")
-
-
-def undated(found):
-    """Return an outcome without what a first attempt has not: a second line of attempts."""
-    return {**found, "files": [name for name in found["files"] if name != "attempts.jsonl"]}
 
 
 def gone(path):

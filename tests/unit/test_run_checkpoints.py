@@ -18,7 +18,7 @@ from leyden.integrity import check_whole
 from leyden.loading import read
 from leyden.runs.checkpoints import choose
 from leyden.runs.directory import RunDirectory
-from tests.stopped_runs import checkpoints, copied, make, outcome, status, stopped
+from tests.stopped_runs import checkpoints, copied, finished, make, outcome, status, stopped, undated
 
 KEPT = "callbacks.model_checkpoint.save_top_k=-1"
 
@@ -31,9 +31,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(folder):
     """A run that was never stopped."""
-    run = make(folder / "whole", KEPT)
-    assert main(["run", str(run)]) == 0
-    return run
+    return finished(folder / "whole", KEPT)
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +48,6 @@ def other(folder):
 @pytest.fixture
 def run(stopped_once, tmp_path):
     return copied(stopped_once, tmp_path / "run")
-
-
-def undated(found):
-    """Return an outcome without what a first attempt has not: a second line of attempts."""
-    return {**found, "files": [name for name in found["files"] if name != "attempts.jsonl"]}
 
 
 def resumed_from(run):

@@ -12,8 +12,7 @@ from leyden.cli.runs_arguments import parse, parser, status
 from leyden.config.bounded import LARGEST
 from leyden.config.project import shown
 from leyden.recency import oldest_first
-from leyden.runs import gate
-from leyden.runs.archive import is_checkpoint, outline
+from leyden.runs.archive import named_as_such, outline
 from leyden.runs.differing import changed_files, fingerprint
 from leyden.runs.exporting import finite, nested
 from leyden.runs.keeping import size
@@ -73,9 +72,7 @@ def page(run: Run) -> list[str]:
 
 def checkpoints(path: Path) -> list[Path]:
     """Return the checkpoints of a run, the newest first."""
-    folder = path / "checkpoints"
-    files = [each for each in folder.rglob("*.ckpt") if is_checkpoint(each)] if gate.is_followed(folder, path) else []
-    return oldest_first(files, outline)[::-1]
+    return oldest_first(named_as_such(path), outline)[::-1]
 
 
 def _bytes(checkpoint: Path) -> int:

@@ -41,7 +41,6 @@ from leyden.engine.position import (
     set_states_of_samplers,
     stand_again,
     standing,
-    states_of_samplers,
     unfetched,
 )
 from leyden.engine.seeded import ordered, sampled
@@ -300,12 +299,7 @@ class TrainLoader:
         for followed in self._followed:
             followed.begin()
         if not self._followed:
-            self._before = {
-                "rng": rng.capture(),
-                "generators": states_of(generators(self.loader)),
-                "workers": workers.capture(self.loader),
-                "samplers": states_of_samplers(self.loader),
-            }
+            self._before = {"rng": rng.capture(), **standing(self.loader, between_passes=True)}
 
     def _open(self, skip: int) -> tuple[Iterator[Any], Any]:
         iterator = batches_of(self.loader)

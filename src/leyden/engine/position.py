@@ -68,7 +68,7 @@ class Followed:
         if self._start is not None:
             return self._again()
         self._began, self._asked = self._taken, None
-        self._opened = {**self._random(), **self._kept()}
+        self._opened = {"rng": rng.capture(), **standing(self.loader, between_passes=True)}
         return self._batches(iter(self.loader))
 
     def __len__(self) -> int:
@@ -117,9 +117,6 @@ class Followed:
 
     def _random(self) -> dict[str, Any]:
         return {"rng": rng.capture(), "generators": states_of(generators(self.loader))}
-
-    def _kept(self) -> dict[str, Any]:
-        return {"workers": workers.capture(self.loader), "samplers": states_of_samplers(self.loader)}
 
     def _restore(self, state: dict[str, Any] | None, begun: bool = False) -> None:
         if state is None:
