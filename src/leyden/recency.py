@@ -40,9 +40,17 @@ def oldest_first(paths: Iterable[Path], look: Outline = outline) -> list[Path]:
     readable = {path: content for path, content in found.items() if content is not None}
     runs = {identity_of(content).get("id") for content in readable.values()}
     if len(runs) != 1 or None in runs:
-        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+        return sorted(found, key=_written)
     damaged = [path for path in found if path not in readable]
     return sorted(damaged) + sorted(readable, key=lambda path: order(readable[path], path))
+
+
+def _written(path: Path) -> int:
+    """Return when a checkpoint was written; one that was deleted meanwhile is older than any other."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def newest(paths: Iterable[str]) -> str | None:

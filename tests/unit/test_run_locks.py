@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 
 import pytest
 
+from leyden.errors import RunError
 from leyden.runs.lock import executing
 from tests.run_directories import make
 
@@ -48,3 +50,32 @@ def test_a_process_that_holds_the_lock_executes_the_run(run):
         fcntl.flock(file, fcntl.LOCK_EX)
 
         assert executing(run.path) == os.getpid()
+
+
+@pytest.mark.parametrize("before", ["", f"{2**22 + 1}"], ids=["nothing", "a process that was killed"])
+def test_who_has_just_taken_the_lock_is_named_once_it_has_written_its_number(run, before):
+    with open(run.path / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(before)
+        file.flush()
+
+        def written():
+            file.truncate(0)
+            file.seek(0)
+            file.write(str(os.getpid()))
+            file.flush()
+
+        late = threading.Timer(0.1, written)
+        late.start()
+
+        with pytest.raises(RunError, match=f"is being executed by process {os.getpid()}\\."), run.locked():
+            pass
+        late.join()
+
+
+def test_a_lock_whose_holder_does_not_write_its_number_is_held_by_another_process(run):
+    with open(run.path / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        with pytest.raises(RunError, match="is being executed by another process"), run.locked():
+            pass

@@ -54,7 +54,7 @@ def page(run: Run) -> list[str]:
         "metrics" if run.state is RunState.FINISHED else "metrics so far": [
             (name, number(value)) for name, value in sorted(run.facts["metrics"].items())
         ],
-        "checkpoints": [(shown(each), f"{_bytes(each) / 1e6:.1f} MB") for each in checkpoints(path)],
+        "checkpoints": [(shown(each), f"{size(each) / 1e6:.1f} MB") for each in checkpoints(path)],
         "code": _code(path, manifest),
         "environment": _environment(manifest),
         "fingerprint": [(name.removeprefix("fingerprint."), str(value)) for name, value in fingerprint(path).items()],
@@ -73,10 +73,6 @@ def page(run: Run) -> list[str]:
 def checkpoints(path: Path) -> list[Path]:
     """Return the checkpoints of a run, the newest first."""
     return oldest_first(named_as_such(path), outline)[::-1]
-
-
-def _bytes(checkpoint: Path) -> int:
-    return size(checkpoint) if checkpoint.is_dir() else checkpoint.stat().st_size
 
 
 def _head(run: Run) -> Lines:

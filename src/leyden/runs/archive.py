@@ -55,10 +55,10 @@ def check_size(path: Path) -> None:
         path = path / sharded.META
     try:
         with zipfile.ZipFile(path) as archive:
-            inside = archive.infolist()
+            size, inside = path.stat().st_size, archive.infolist()
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         return  # no archive, or a damaged one: `read` says so
-    if sum(each.file_size for each in inside) > path.stat().st_size or any(each.compress_type for each in inside):
+    if sum(each.file_size for each in inside) > size or any(each.compress_type for each in inside):
         raise UnsafeCheckpointError(
             f"{path} is not safe to load: it is compressed, and expands to {sum(each.file_size for each in inside):,} "
             "bytes. Nothing of it was read. Expected an archive as torch.save writes it. Remove it."

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from leyden import atomic, regular, secrets
 from leyden.config.bounded import read_json
@@ -33,7 +34,10 @@ from leyden.paths import relocated
 from leyden.processes.forks import not_inherited
 from leyden.runs import creation, gate
 from leyden.runs.record import status
+from leyden.runs.record.liveness import alive
 from leyden.runs.record.status import Status
+
+_NAMED_WITHIN = 0.5  # seconds from taking the lock of a run to having written into it who holds it
 
 
 def candidates(parent: Path, stem: str) -> Iterator[Path]:
@@ -138,9 +142,8 @@ class RunDirectory:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                said = file.read(20).decode("ascii", "replace").strip()
                 raise RunError(
-                    f"{self.path} is being executed by {_holder(said)}. Wait until it is done, or stop it first."
+                    f"{self.path} is being executed by {_holder(file)}. Wait until it is done, or stop it first."
                 ) from None
             file.truncate(0)
             file.seek(0)
@@ -149,8 +152,16 @@ class RunDirectory:
                 yield
 
 
-def _holder(pid: str) -> str:
-    return f"process {pid}" if pid.isdigit() else "another process"
+def _holder(lock: IO[bytes]) -> str:
+    """Name the process that holds a lock; one that has taken it just now is about to write its number into it."""
+    deadline = time.monotonic() + _NAMED_WITHIN
+    while True:
+        lock.seek(0)
+        said = lock.read(20).decode("ascii", "replace").strip()
+        pid = int(said) if said.isdecimal() else None
+        if (pid is not None and alive(pid, None)) or time.monotonic() > deadline:
+            return "another process" if pid is None else f"process {pid}"
+        time.sleep(0.01)
 
 
 def _json(path: Path) -> dict[str, Any]:

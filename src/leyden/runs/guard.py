@@ -59,12 +59,17 @@ def admitted(directory: RunDirectory, trusted: Iterable[str] = (), without: Iter
 def contained(path: Path, trust: Trust | None = None) -> None:
     """Refuse a directory that holds anything but files, or links that leave it for where nobody said they may.
 
+    Another process may be executing the run: what it replaces or deletes in the meantime is no fault.
+
     Raises:
         RunError: Names the file.
     """
     trust = trust or Trust.of(path)
     for entry in _entries(path):
-        found = entry.stat(follow_symlinks=False)
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
         if stat.S_ISLNK(found.st_mode):
             if not _nobody_follows(Path(entry.path).relative_to(path)):
                 _check_link(Path(entry.path), path, trust)
@@ -110,6 +115,8 @@ def _entries(path: Path) -> Iterator[os.DirEntry[str]]:
             with os.scandir(folder) as found:
                 entries = list(found)
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and folder != os.fspath(path):
+                continue
             raise RunError(
                 f"{folder} cannot be looked into: {error.strerror}. Expected a run, all of which can be judged before "
                 "anything is done with it. Remove the folder, or give yourself the right to read it."

@@ -103,11 +103,20 @@ def trashed(root: Path) -> list[Path]:
 
 
 def size(path: Path) -> int:
-    """Return the bytes that the files below *path* take; links are not followed."""
-    total = os.lstat(path).st_size if os.path.islink(path) else 0
-    for folder, _, names in os.walk(path) if total == 0 else ():
-        total += sum(os.lstat(os.path.join(folder, name)).st_size for name in names)
-    return total
+    """Return the bytes that a file, or the files below a folder, take; links are not followed.
+
+    What is deleted while they are counted takes none.
+    """
+    if os.path.islink(path) or not os.path.isdir(path):
+        return _taken(path)
+    return sum(_taken(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
+
+
+def _taken(file: str | Path) -> int:
+    try:
+        return os.lstat(file).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def empty(root: Path) -> int:
