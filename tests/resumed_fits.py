@@ -167,10 +167,10 @@ def end_workers(trainer):
 def flat(state):
     """All numbers in the state of the generators, as tensors."""
     return {
-        "python": state["python"][1],
-        "numpy": state["numpy"][1],
+        "python": torch.tensor(list(state["python"][1])),
+        "numpy": torch.tensor(list(state["numpy"][1])),
         "position": torch.tensor(state["numpy"][2]),
-        "torch": state["torch"],
+        "torch": torch.tensor(list(state["torch"])),
     }
 
 

@@ -118,18 +118,21 @@ def _number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and value >= 0
 
 
+def _words(value: Any, number: int) -> bool:
+    """Whether a value is so many words of 32 bits, as `leyden.rng` stores them, or earlier versions did."""
+    return len(value) == 4 * number if isinstance(value, bytes) else _tensor(torch.int64, length=number)(value)
+
+
 def _python_state(value: Any) -> bool:
-    words = _tensor(torch.int64, length=625)
-    return isinstance(value, (list, tuple)) and len(value) == 3 and value[0] == 3 and words(value[1])
+    return isinstance(value, (list, tuple)) and len(value) == 3 and value[0] == 3 and _words(value[1], 625)
 
 
 def _numpy_state(value: Any) -> bool:
-    words = _tensor(torch.int64, length=624)
     return (
         isinstance(value, (list, tuple))
         and len(value) == 5
         and value[0] == "MT19937"
-        and words(value[1])
+        and _words(value[1], 624)
         and all(type(each) is int for each in value[2:4])
         and type(value[4]) is float
     )
@@ -164,7 +167,7 @@ BYTES = Kind("a tensor of bytes", _tensor(torch.uint8))
 GENERATORS = mapping(
     python=Kind("the state of Python's random numbers", _python_state),
     numpy=Kind("the state of NumPy's random numbers", _numpy_state),
-    torch=BYTES,
+    torch=Kind("the state of torch's random numbers", lambda value: isinstance(value, bytes) or BYTES.fits(value)),
     cuda=sequence(BYTES),
 )
 ALL_GENERATORS = replace(GENERATORS, needed=("python", "numpy", "torch"))

@@ -54,7 +54,7 @@ def set_states(generators: Iterable[Any], states: Iterable[Any]) -> None:
         elif isinstance(generator, random.Random):
             if isinstance(state, list):
                 version, words, gauss = state
-                generator.setstate((version, tuple(words.tolist()), gauss))
+                generator.setstate((version, rng.words_of(words), gauss))
         elif isinstance(state, dict) and state["bit_generator"] == (now := _bits(generator).state)["bit_generator"]:
             _bits(generator).state = _with_arrays(now, state)
 
@@ -64,7 +64,7 @@ def _state(generator: Any) -> Any:
         return generator.get_state()
     if isinstance(generator, random.Random):
         version, words, gauss = generator.getstate()
-        return [version, rng.words_of(words), gauss]
+        return [version, rng.words_stored(words), gauss]
     return _without_arrays(_bits(generator).state)
 
 
