@@ -23,8 +23,9 @@ SlurmdUser=root
 AuthType=auth/munge
 CredType=cred/munge
 # A requeued job waits as long as a credential may live: 2 minutes by default. It has to be well above
-# KillWait: a job that comes back while its first life still ends drains the node.
-AuthInfo=socket={folder}/run/munge.sock,cred_expire=8
+# KillWait: a job that comes back while its first life still ends drains the node. And well above what starting a
+# process takes on a busy machine: a task that its node cannot start in that time ends the whole job.
+AuthInfo=socket={folder}/run/munge.sock,cred_expire=20
 {listening}
 StateSaveLocation={folder}/state/controller
 # A cluster of today must not hand out the numbers of yesterday's: what lies in a folder under a number is its own.
