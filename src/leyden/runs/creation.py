@@ -14,14 +14,13 @@ import errno
 import json
 import os
 import re
-import socket
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from leyden import atomic
-from leyden.runs.record.liveness import alive
+from leyden.runs.record.liveness import alive, this_host
 
 _SUFFIX = ".making"
 _SHOWN = 60  # letters of a name: names of files are limited
@@ -145,4 +144,4 @@ def _opened(folder: Path) -> Iterator[int | None]:
 
 
 def _host() -> str:
-    return socket.gethostname()[:_SHOWN]
+    return this_host()[:_SHOWN]

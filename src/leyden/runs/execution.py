@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,6 +35,7 @@ from leyden.runs.guard import admitted, contained, metrics
 from leyden.runs.heartbeat import Heartbeat
 from leyden.runs.record import ending
 from leyden.runs.record.ending import slurm_job
+from leyden.runs.record.liveness import this_host
 from leyden.runs.record.moments import now
 from leyden.runs.record.state import Outcome, RunState
 from leyden.runs.until import Until
@@ -127,7 +127,7 @@ def execute(
         if ranks.is_first():
             directory.update(
                 status=RunState.RUNNING, attempts=begun["number"], started=now(), pid=os.getpid(),
-                host=socket.gethostname(), resumed_from=checkpoint, error=None, ended=None, reason=None, requeue=None,
+                host=this_host(), resumed_from=checkpoint, error=None, ended=None, reason=None, requeue=None,
                 job=slurm_job(), from_step=None, ranks=strategy.world_size, run_id=begun["identity"]["run"],
             )  # fmt: skip
         log.info("attempt %d%s", begun["number"], f", from {checkpoint}" if checkpoint is not None else "")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from leyden.runs.determinism import flags
 from leyden.runs.directory import RunDirectory
 from leyden.runs.environment import environment, slurm
 from leyden.runs.ranks import ranks
+from leyden.runs.record.liveness import this_host
 from leyden.runs.record.moments import now
 from leyden.runs.snapshot import FILE as SNAPSHOT
 from leyden.runs.snapshot import take
@@ -227,7 +227,7 @@ def _files(paths: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _process() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid()}
+    return {"host": this_host(), "pid": os.getpid()}
 
 
 def _write(directory: RunDirectory, record: dict[str, Any]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from leyden.runs.record.liveness import this_host
 from leyden.trainer import Trainer
 
 
@@ -15,7 +15,7 @@ def ranks(trainer: Trainer) -> list[dict[str, Any]]:
     """Return an entry for every rank, in their order; with several, all of them have to call this."""
     own = {
         "rank": trainer.global_rank,
-        "host": socket.gethostname(),
+        "host": this_host(),
         "device": str(trainer.strategy.root_device),
         "name": _device_name(trainer.strategy.root_device),
     }

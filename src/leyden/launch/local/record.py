@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from leyden.config.bounded import read_json
 from leyden.errors import RunError
 from leyden.runs import origin
 from leyden.runs.directory import RunDirectory
+from leyden.runs.record.liveness import this_host
 from leyden.runs.record.moments import now
 
 FILE, LOCK, LOG = "queue.json", "queue.lock", "queue.log"
@@ -82,7 +82,7 @@ class QueueRecord:
     def write(self) -> None:
         """Write it down, with this process as the one that runs the queue."""
         content = {
-            "version": 1, "updated": now(), "pid": os.getpid(), "host": socket.gethostname(),
+            "version": 1, "updated": now(), "pid": os.getpid(), "host": this_host(),
             "options": vars(self.options), "directories": [self._name(each) for each in self.directories],
             "devices": {self._name(path): names for path, names in self.devices.items()},
         }  # fmt: skip
