@@ -28,7 +28,6 @@ from torch.utils.data import DataLoader, SequentialSampler
 from leyden import rng
 from leyden.combined_loader import CombinedLoader, flatten, is_collection, length_of
 from leyden.datamodule import LightningDataModule
-from leyden.engine import workers
 from leyden.engine.gather import gathering
 from leyden.engine.generators import set_states, states_of
 from leyden.engine.hooks import is_overridden
@@ -38,7 +37,6 @@ from leyden.engine.position import (
     StatefulLoader,
     announce_epoch,
     generators,
-    set_states_of_samplers,
     stand_again,
     standing,
     unfetched,
@@ -331,9 +329,7 @@ class TrainLoader:
             return self._open(0)
         elif self._before:
             rng.restore(self._before["rng"])
-            set_states(generators(self.loader), self._before["generators"])
-            workers.restore(self.loader, self._before.get("workers"))
-            set_states_of_samplers(self.loader, self._before.get("samplers", []))
+            stand_again(self.loader, self._before)
         return self._open(start)
 
     def _check_count(self) -> None:

@@ -77,7 +77,7 @@ class Followed:
 
     def _batches(self, iterator: Iterator[Any]) -> Iterator[Any]:
         if self._asked is None:
-            self._asked = self._random()
+            self._asked = {"rng": rng.capture(), **standing(self.loader, between_passes=False)}
         while True:
             if self._ahead:  # a pass that has not begun may still show the end of the one before it
                 self._own = self.loader.state_dict() if self._taken > self._began else None
@@ -114,9 +114,6 @@ class Followed:
             self._taken += 1
             yield PASSED_OVER
         yield from self._batches(iterator)
-
-    def _random(self) -> dict[str, Any]:
-        return {"rng": rng.capture(), "generators": states_of(generators(self.loader))}
 
     def _restore(self, state: dict[str, Any] | None, begun: bool = False) -> None:
         if state is None:
