@@ -74,9 +74,9 @@ def run_app(config_name: str, argv: Sequence[str], task: Task, starter: Starter 
 
 def _run(config_name: str, argv: list[str], task: Execution) -> int:
     put_project_on_path()
-    arguments, unknown = get_args_parser().parse_known_args(argv)
+    arguments, unknown = get_args_parser().parse_known_intermixed_args(argv)
     if unknown:
-        raise ConfigProblems([_flag(word) for word in unknown], "the command line")
+        raise ConfigProblems([_flag(word) for word in unknown if word.startswith("-")], "the command line")
     if arguments.shell_completion or arguments.hydra_help or arguments.experimental_rerun:
         return _hydra_main(config_name, argv, arguments.config_path)
     name, overrides = arguments.config_name or config_name, list(arguments.overrides)
@@ -84,14 +84,14 @@ def _run(config_name: str, argv: list[str], task: Execution) -> int:
     config_dir = Path(arguments.config_dir) if arguments.config_dir else None
     with session(name, config_path, config_dir) as opened:
         single = not arguments.multirun and not several(overrides)
-        composed = opened.compose(overrides, RunMode.RUN if single else RunMode.MULTIRUN)
+        composed = opened.compose(overrides) if single else opened.compose_common(overrides)
         if not (arguments.help or arguments.cfg or arguments.info):
             if single and composed.hydra.mode in (None, RunMode.RUN):
                 return _execute_once(opened, composed, task)
-            return _execute_many(opened, composed, task, arguments.multirun)
-    shown = argv
+            return _execute_many(opened, composed, task, arguments.multirun, overrides)
+    shown = [*overrides, *(word for word in argv if word not in overrides)]  # Hydra wants them in one piece
     if arguments.resolve and not any(line.lstrip("+").startswith("paths.run_dir=") for line in overrides):
-        shown = [*argv, "paths.run_dir='<run_dir>'"]  # only a run that is made has one
+        shown = ["paths.run_dir='<run_dir>'", *shown]  # only a run that is made has one
     return _hydra_main(config_name, shown, arguments.config_path)
 
 
@@ -110,16 +110,19 @@ def _execute_once(opened: Session, composed: Composed, task: Execution) -> int:
     return task.starter.start(plugin, [Job(composed.config, context())])
 
 
-def _execute_many(opened: Session, composed: Composed, task: Execution, multirun: bool) -> int:
+def _execute_many(
+    opened: Session, composed: Composed, task: Execution, multirun: bool, overrides: Sequence[str]
+) -> int:
     mode = RunMode.MULTIRUN if multirun else composed.hydra.mode or RunMode.RUN
-    overrides = opened.review(composed.overrides, mode)  # refuses several values where no multirun was asked for
+    if mode is RunMode.RUN:
+        opened.review(overrides, mode)  # refuses several values where no multirun was asked for
     plugin = _launcher(composed, task)
     gc.freeze()  # all that was imported stays: looking through it for garbage is a tenth of the time of a large grid
     jobs = check_grid(opened, composed, overrides)
     if plugin is not None and task.starter is not None and jobs is not None:
         return task.starter.start(plugin, jobs)
     here = ["hydra/launcher=basic"] if plugin is not None and task.starter is None else []
-    overrides += [*here, "hydra.mode=MULTIRUN"]
+    overrides = [*opened.for_hydra(overrides), *here, "hydra.mode=MULTIRUN"]
     return _code(opened.app.multirun(config_name=opened.config_name, task_function=task, overrides=overrides))
 
 

@@ -20,10 +20,12 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Transformer
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from leyden.config.groups import FoundGroups
+from leyden.config.groups import FoundGroups, Groups
+from leyden.config.lookup import exists
 from leyden.config.mistakes import explain
 from leyden.config.origins import Origins
 from leyden.config.overrides import is_choice, read, review, several, several_values
@@ -90,6 +92,32 @@ class Session:
             chosen = [line.lstrip("+").replace("=", "/", 1) for line in lines if self.chooses(line)]
             raise ConfigProblems([explain(failure, self.loader, self.groups, chosen)]) from failure
         return self.compose(admitted, mode)
+
+    def compose_common(self, overrides: Sequence[str]) -> Composed:
+        """Compose what stands for all points of a multirun until each of them is composed by itself.
+
+        Where points choose different options of a group, or different experiments, a value that was typed may fit each
+        of them and not the default option. Then the choices of the first point are composed without the values, and
+        each point is judged by itself: see `leyden.config.grid`.
+
+        Raises:
+            ConfigProblems: If an option does not exist, or what is common to all points is wrong.
+        """
+        try:
+            return self.compose(overrides, RunMode.MULTIRUN)
+        except ConfigProblems as error:
+            failure = error
+        parsed, unreadable = read(overrides, OverridesParser.create(config_loader=self.loader))
+        if unreadable:
+            raise failure
+        choices = [each for each in parsed if is_choice(each, self.groups)]
+        self.check_choices([each.input_line or "" for each in choices])
+        kept = [each for each in parsed if each in choices or each.is_hydra_override()]
+        common = self.compose([_first(each) for each in kept], RunMode.MULTIRUN)
+        swept = any(each.is_sweep_override() for each in choices) or common.hydra.sweeper.get("params")
+        if not swept:
+            raise failure
+        return common
 
     def _compose(self, overrides: list[str], mode: RunMode) -> Composed:
         whole = self.app.compose_config(config_name=self.config_name, overrides=overrides, run_mode=mode)
@@ -161,6 +189,16 @@ class Session:
             raise ConfigProblems(problems, OVERRIDES)
         return lines if base is not None else list(overrides)
 
+    def for_hydra(self, overrides: Sequence[str]) -> list[str]:
+        """Return *overrides* of a multirun, of which all points were judged, as Hydra takes them.
+
+        Hydra composes the default options first, which may not have a key that every point has: ``++`` lets it pass.
+        """
+        parsed, _ = read(overrides, OverridesParser.create(config_loader=self.loader))
+        base = self._base([line for line in overrides if self.chooses(line)])
+        known = None if base is None else base.whole
+        return [_added(each) if _is_missing(each, known, self.groups) else each.input_line or "" for each in parsed]
+
     def chooses(self, override: str) -> bool:
         """Tell whether *override* chooses one option of a group (a sweep chooses several)."""
         parsed, _ = read([override])
@@ -173,6 +211,22 @@ class Session:
             return self._compose(choices, RunMode.MULTIRUN)
         except Exception:  # the caller is told why by explaining the failure of the whole
             return None
+
+
+def _is_missing(override: Override, config: DictConfig | None, groups: Groups) -> bool:
+    changes = not (override.is_add() or override.is_force_add() or override.is_delete() or override.is_hydra_override())
+    return changes and not is_choice(override, groups) and (config is None or not exists(config, override.key_or_group))
+
+
+def _added(override: Override) -> str:
+    return f"++{override.input_line}"
+
+
+def _first(override: Override) -> str:
+    """Return *override*, of several values the first."""
+    if not override.is_discrete_sweep():
+        return override.input_line or ""
+    return f"{override.get_key_element()}={next(override.sweep_iterator(Transformer.encode))}"
 
 
 @contextmanager

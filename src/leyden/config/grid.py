@@ -28,7 +28,7 @@ from leyden.config.check import ensure
 from leyden.config.compose import OVERRIDES, Composed, Session
 from leyden.config.jobs import Job, context
 from leyden.config.origins import Origins
-from leyden.config.overrides import apply, read
+from leyden.config.overrides import apply, read, review
 from leyden.config.plain import RUN_DIR, settle
 from leyden.config.problems import ConfigProblems, Problem
 
@@ -108,11 +108,13 @@ class _Base:
         config: Of the composition, without Hydra's part, before anything of Hydra's in it was resolved.
         current: What ``${hydra:...}`` reads while it is used.
         pickled: The config once more: read back in a tenth of the time in which `copy.deepcopy` copies it.
+        choices: Groups that it chooses from.
     """
 
     config: DictConfig
     current: DictConfig
     pickled: bytes | None
+    choices: list[str]
 
     def copy(self) -> DictConfig:
         """Return a copy of the config."""
@@ -136,6 +138,7 @@ class _Grid:
         common: Composed without the sweeps.
         fixed: Overrides of Hydra's own part, which all points share.
         bases: Compositions so far, by the choices they were made with.
+        admitted: What values of points were found to be, by the choices they were judged for and as they were typed.
         sound: Parts of points in which nothing is wrong: see `check`.
     """
 
@@ -143,6 +146,7 @@ class _Grid:
     common: Composed
     fixed: list[str]
     bases: dict[tuple[str, ...], _Base] = field(default_factory=dict)
+    admitted: dict[tuple[Any, ...], bool] = field(default_factory=dict)
     sound: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -150,9 +154,10 @@ class _Grid:
 
     def job(self, number: int, point: list[str], total: int) -> Job:
         """Compose and check one point."""
-        values, _ = read([line for line in point if not self.opened.chooses(line)])
-        base = self._base(tuple(line for line in point if self.opened.chooses(line)))
+        choices = tuple(line for line in point if self.opened.chooses(line))
         try:
+            base = self._base(choices)
+            values = self._admitted(choices, [line for line in point if line not in choices])
             config = self._applied(base, values, point)
             instance: Any = HydraConfig.instance()
             instance.cfg = base.current
@@ -169,12 +174,49 @@ class _Grid:
     def _base(self, choices: tuple[str, ...]) -> _Base:
         if choices not in self.bases:
             made = self.opened.compose([*self.fixed, *choices], RunMode.MULTIRUN)
+            self._check_alike(made)
             OmegaConf.copy_cache(from_config=self.common.whole, to_config=made.whole)
             current: Any = HydraConfig.instance().cfg
             config = _without_hydra(made.whole)
             OmegaConf.set_struct(config, False)
-            self.bases[choices] = _Base(config, current, _pickled(config))
+            known = [*made.choices, *made.origins.groups()]
+            self.bases[choices] = _Base(config, current, _pickled(config), known)
         return self.bases[choices]
+
+    def _check_alike(self, made: Composed) -> None:
+        """Refuse a point that wants to be started in another way than the others.
+
+        Raises:
+            ConfigProblems: A multirun has one launcher, one sweeper, and one folder.
+        """
+        for part in ("launcher", "sweeper", "sweep"):
+            own, common = (OmegaConf.to_container(each.hydra[part], resolve=False) for each in (made, self.common))
+            if own != common:
+                said = (
+                    f"is {_brief(own)} for this point and {_brief(common)} for the first one, but the runs of a "
+                    f"multirun are started together, by one {part}. Choose it for all of them on the command line, or "
+                    "start them one by one"
+                )
+                raise ConfigProblems([Problem(f"hydra.{part}", said)])
+
+    def _admitted(self, choices: tuple[str, ...], lines: list[str]) -> list[Override]:
+        """Return the values of one point, each of which its own config has a place for.
+
+        Whether it has depends on the choices and the keys, so that points with other numbers are not looked at again.
+
+        Raises:
+            ConfigProblems: All that have none.
+        """
+        values, _ = read(lines)
+        key = (choices, *((each.type, each.key_or_group) for each in values if not isinstance(each.value(), dict)))
+        if self.admitted.get(key) and not any(isinstance(each.value(), dict) for each in values):
+            return values
+        made = self.bases[choices]
+        _, problems = review(values, made.config, self.opened.groups, made.choices)
+        if problems:
+            raise ConfigProblems(problems)
+        self.admitted[key] = True
+        return values
 
     def _applied(self, base: _Base, values: Sequence[Override], point: list[str]) -> DictConfig:
         config = base.copy()
@@ -199,6 +241,11 @@ def _check_place(config: DictConfig) -> None:
             "Leave it out, or say where all of them go: hydra.sweep.dir=<directory>"
         )
         raise ConfigProblems([Problem(RUN_DIR, said)], OVERRIDES)
+
+
+def _brief(part: Any) -> str:
+    name = part.get("_target_") if isinstance(part, dict) else None
+    return str(part) if name is None else str(name).rpartition(".")[2]
 
 
 def _without_hydra(whole: DictConfig) -> DictConfig:
