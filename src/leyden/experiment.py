@@ -7,25 +7,27 @@ a fit followed by a test of the best weights.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt
-from torch.optim import Optimizer
 
 from leyden.callback import Callback
 from leyden.datamodule import LightningDataModule
 from leyden.engine.hooks import is_overridden
+from leyden.engine.stages import check_needs
 from leyden.errors import ConfigurationError
 from leyden.logger import Logger
 from leyden.metrics import numbers
 from leyden.module import LightningModule
+from leyden.optimizer_groups import OptimizerGroup, SchedulerGroup, configure, prove
 from leyden.trainer import Trainer
 from leyden.warnings import warn_once
 
-SchedulerGroup = Mapping[str, Any] | Callable[[Optimizer], Any]
+_BY_WORD = ("last", "best", "hpc", "registry")  # checkpoints that are looked for when the run begins
 
 
 class Experiment:
@@ -61,7 +63,7 @@ class Experiment:
         model: LightningModule,
         data: LightningDataModule | Mapping[str, Any] | None = None,
         trainer: Callable[..., Trainer] | None = None,
-        optimizer: Callable[..., Optimizer] | None = None,
+        optimizer: OptimizerGroup | None = None,
         scheduler: SchedulerGroup | None = None,
         callbacks: Mapping[str, Callback | None] | None = None,
         logger: Mapping[str, Logger | None] | None = None,
@@ -94,7 +96,7 @@ class Experiment:
         self.tags = list(tags)
         self.optimized_metric = optimized_metric
         self.ckpt_path = ckpt_path
-        self._use(optimizer or None, scheduler or None)
+        self._optimizer, self._scheduler = self._used(optimizer or None, scheduler or None)
         self.trainer: Trainer = (trainer or Trainer)(
             callbacks=[each for each in (callbacks or {}).values() if each is not None],
             logger=[each for each in (logger or {}).values() if each is not None],
@@ -104,12 +106,33 @@ class Experiment:
             if self.trainer.deterministic is None:
                 self.trainer.deterministic = "warn" if deterministic == "warn" else True
 
-    def _use(self, optimizer: Callable[..., Optimizer] | None, scheduler: SchedulerGroup | None) -> None:
-        """Let the groups stand in for `configure_optimizers`, unless the module has its own."""
-        if is_overridden(self.model, "configure_optimizers", LightningModule):
-            return
-        if optimizer is not None:
-            vars(self.model)["configure_optimizers"] = partial(configure, self.model, optimizer, scheduler)
+    def _used(
+        self, optimizer: OptimizerGroup | None, scheduler: SchedulerGroup | None
+    ) -> tuple[OptimizerGroup | None, SchedulerGroup | None]:
+        """Let the groups stand in for `configure_optimizers`, and return them, unless the module has its own."""
+        if optimizer is None or is_overridden(self.model, "configure_optimizers", LightningModule):
+            return None, None
+        vars(self.model)["configure_optimizers"] = partial(configure, self.model, optimizer, scheduler)
+        return optimizer, scheduler
+
+    def prove(self) -> None:
+        """Find what would end the run at its beginning, before there is anything of it.
+
+        The optimizer and its schedule are made on the module's parameters, steps and loaders are looked for, loggers
+        say whether they could write, and a checkpoint to start from has to be there. No data are read.
+
+        Raises:
+            ConfigurationError: The first thing that is wrong.
+        """
+        prove(self.model, self.trainer, self._optimizer, self._scheduler)
+        check_needs(self.trainer, "fit", self.model, self.data)
+        if self.ckpt_path is not None and self.ckpt_path not in _BY_WORD and not os.path.exists(self.ckpt_path):
+            raise ConfigurationError(
+                f"ckpt_path={self.ckpt_path} does not exist. Expected a checkpoint to start from, or null. Relative "
+                f"paths begin in {os.getcwd()}."
+            )
+        for logger in self.trainer.loggers:
+            logger.check()
 
     def run(self, ckpt_path: str | None = None) -> dict[str, float]:
         """Train, then test the best weights.
@@ -145,21 +168,3 @@ class Experiment:
         owner = self.data if self.data is not None else self.model
         contract = LightningDataModule if self.data is not None else LightningModule
         return is_overridden(owner, "test_dataloader", contract)
-
-
-def configure(
-    model: LightningModule, optimizer: Callable[..., Optimizer], scheduler: SchedulerGroup | None
-) -> Optimizer | dict[str, Any]:
-    """Do what `configure_optimizers` does, with what the optimizer and scheduler groups describe.
-
-    A scheduler that wants to know ``total_steps`` and was not told gets the trainer's estimate.
-    """
-    made = optimizer([parameter for parameter in model.parameters() if parameter.requires_grad])
-    if scheduler is None:
-        return made
-    group = dict(scheduler) if isinstance(scheduler, Mapping) else {"scheduler": scheduler}
-    make = group["scheduler"]
-    missing = isinstance(make, partial) and "total_steps" in make.keywords and make.keywords["total_steps"] is None
-    extra = {"total_steps": int(model.trainer.estimated_stepping_batches)} if missing else {}
-    settings = {key: value for key, value in group.items() if value is not None}
-    return {"optimizer": made, "lr_scheduler": {**settings, "scheduler": make(made, **extra)}}

@@ -46,6 +46,13 @@ class Logger(ABC):
     def log_hyperparams(self, params: Mapping[str, Any] | Namespace | None, *args: Any, **kwargs: Any) -> None:
         """Record the hyper-parameters of the run."""
 
+    def check(self) -> None:
+        """Find out whether this logger can write at all, before a run is made; nothing is created.
+
+        Raises:
+            ConfigurationError: If an account, a package or a folder that it needs is not there.
+        """
+
     def adopt(self, version: int | str | None) -> None:
         """Take the version that rank 0's logger has settled on; called on every rank."""
 

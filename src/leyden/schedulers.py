@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import Ge, Le
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -43,7 +45,10 @@ class WarmupCosine:
 
 
 def cosine_warmup(
-    optimizer: Optimizer, warmup_steps: int, total_steps: int | None = None, min_factor: float = 0.1
+    optimizer: Optimizer,
+    warmup_steps: Annotated[int, Ge(0)],
+    total_steps: Annotated[int, Ge(1)] | None = None,
+    min_factor: Annotated[float, Ge(0), Le(1)] = 0.1,
 ) -> LambdaLR:
     """Build a schedule that warms up linearly and then decays along a cosine.
 
@@ -63,6 +68,6 @@ def cosine_warmup(
         raise ConfigurationError(
             f"cosine_warmup was given warmup_steps={warmup_steps!r}, total_steps={total_steps!r}, "
             f"min_factor={min_factor!r}. It takes 0 <= warmup_steps < total_steps and a min_factor in [0, 1]. "
-            f"Set scheduler.total_steps to the number of updates of the run, trainer.max_steps say."
+            f"Warm up for fewer updates than the run has, or train for longer."
         )
     return LambdaLR(optimizer, WarmupCosine(warmup_steps, total_steps, min_factor))

@@ -14,6 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from leyden.cli.disk import full
 from leyden.config.frozen import freeze
 from leyden.config.jobs import Context
 from leyden.config.project import shown
@@ -58,6 +59,14 @@ def begun(
         directory = RunDirectory.create(path, frozen, {"overrides": list(context.overrides), "choices": chosen})
     except FileExistsError:
         return None
+    except OSError as error:
+        if full(error):
+            raise
+        said = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        raise ConfigurationError(
+            f"the run directory {path} cannot be made: {said}. Expected a folder that this process may write to. "
+            "Choose another one: paths.output_dir=<folder>, or paths.run_dir=<folder>"
+        ) from error
     code = None
     with spared("could not be begun: execution will try again"):
         code = manifest.begin(directory, sys.argv, config=frozen, surroundings=surroundings)["code"]

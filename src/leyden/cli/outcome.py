@@ -7,26 +7,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from leyden import ranks
 from leyden.cli import disk
 from leyden.config.project import shown
-from leyden.errors import (
-    ConfigurationError,
-    DamagedCheckpointError,
-    Interrupted,
-    LeydenError,
-    RankError,
-    RunError,
-    UnsafeCheckpointError,
-)
+from leyden.errors import CheckpointError, ConfigurationError, Interrupted, LeydenError, RankError, RunError
 from leyden.experiment import Experiment
 from leyden.launch import surviving
 from leyden.launch.ranks import Options, check_machines, report, start
 from leyden.launch.requeue import has_checkpoint
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import RanksWanted, execute
+from leyden.runs.refused import discard
 from leyden.terminal import complain, printable
+
+USAGE = 2  # exit code of what cannot be meant
 
 
 def run_and_report(
@@ -35,17 +31,19 @@ def run_and_report(
     trusted: Sequence[str] = (),
     until: int | None = None,
     number: int | None = None,
+    new: Path | None = None,
 ) -> int:
     """Execute *directory*, print its outcome, and return the exit code; the arguments are those of `execute`.
 
     Where it is for several ranks, they are started, *number* of them or what its config says. As one of them, only what
-    this one alone knows is printed.
+    this one alone knows is printed. A directory that was made just now, below the folder *new* of all runs, goes away
+    again if the run is refused at its beginning.
     """
     composed = experiment is not None
     if number is not None and ranks.current() is None:
         return start(directory, Options(number, trusted, until, composed))
     try:
-        return _executed(directory, experiment, trusted, until)
+        return _executed(directory, experiment, trusted, until, new)
     except RanksWanted as several:
         wanted = several.number, several.machines
     del experiment  # it was built to find out, and the ranks need the memory
@@ -53,11 +51,20 @@ def run_and_report(
         check_machines(*wanted, command=f"-m leyden.run {directory.path}")
     except ConfigurationError as error:
         complain(error)
-        return 2
-    return start(directory, Options(wanted[0], trusted, until, composed))
+        return USAGE
+    code = start(directory, Options(wanted[0], trusted, until, composed))
+    if code == USAGE and new is not None and discard(directory.path, new, directory.status().epoch or 0):
+        complain("nothing had been saved: the run directory was removed")
+    return code
 
 
-def _executed(directory: RunDirectory, experiment: Experiment | None, trusted: Sequence[str], until: int | None) -> int:
+def _executed(
+    directory: RunDirectory,
+    experiment: Experiment | None,
+    trusted: Sequence[str],
+    until: int | None,
+    new: Path | None = None,
+) -> int:
     place, first = shown(directory.path), ranks.is_first()
     stopped = surviving.Stopped()
     try:
@@ -76,12 +83,15 @@ def _executed(directory: RunDirectory, experiment: Experiment | None, trusted: S
             complain(f"{error}\nrun directory  {place}")
         return 2 if error.refused else 1
     except LeydenError as error:
-        refused = isinstance(error, (ConfigurationError, RunError, DamagedCheckpointError, UnsafeCheckpointError))
+        meant = not isinstance(error, (ConfigurationError, CheckpointError))
+        refused = not meant or isinstance(error, RunError)
         report.write(error)
         full = disk.trouble(error.__cause__, directory.path, place) if isinstance(error.__cause__, OSError) else None
         if first or not refused:  # what cannot be meant is the same on all ranks
-            complain(full or f"{error}\nrun directory  {place}")
-        return 2 if refused else 1
+            epochs = 0 if experiment is None else experiment.trainer.current_epoch
+            gone = not meant and new is not None and ranks.current() is None and discard(directory.path, new, epochs)
+            complain(full or (str(error) if gone else f"{error}\nrun directory  {place}"))
+        return USAGE if refused else 1
     except RanksWanted:
         raise
     except Exception as error:

@@ -23,6 +23,7 @@ from leyden.experiment import Experiment
 from leyden.launch.ranks import check_machines
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import prepare
+from leyden.runs.writable import check_writable
 
 REUSE = "--reuse"
 STOPPED = 128  # exit codes above are signals
@@ -40,7 +41,7 @@ def task(config: DictConfig, context: Context, reuse: bool = False) -> int:
     """Execute one composed and checked config; with *reuse* only if no finished run is identical."""
     if reuse and report_identical(next(attempts(config, context))[1], Path(config.paths.output_dir)):
         return 0
-    code = run_and_report(*create(config, context))
+    code = run_and_report(*create(config, context), new=Path(config.paths.output_dir))
     if context.job_num is not None and code > STOPPED:
         raise SystemExit(code)  # a signal is meant for the whole multirun, not for one of its jobs
     return code
@@ -52,6 +53,8 @@ def create(config: DictConfig, context: Context) -> tuple[RunDirectory, Experime
         if context.job_num is None:  # of a multirun some jobs may be done
             startup.ensure(frozen.get("deterministic"))
         experiment = prepare(frozen)
+        experiment.prove()
+        check_writable(experiment.trainer, path)
         if experiment.trainer.strategy.to_start:
             check_machines(
                 experiment.trainer.strategy.num_processes, experiment.trainer.num_nodes, "-m leyden train ..."

@@ -30,12 +30,15 @@ from leyden.config.problems import COMMAND_LINE, ConfigProblems, Problem, did_yo
 from leyden.config.project import put_project_on_path
 from leyden.config.references import literal_secrets
 from leyden.config.targets import Arguments, arguments_of, locate
+from leyden.config.torch_bounds import out_of_bounds
 from leyden.config.values import mismatch, type_name
 from leyden.errors import ConfigurationError
 
 SPECIAL = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
+COLLECTIONS = ("callbacks", "logger")  # at the top level: objects by name
 BESIDE_ROOT = ("paths", "hydra")  # at the top level, yet no arguments of the experiment
 PATHS = ("work_dir", "data_dir", "output_dir", "run_dir")
+LONGEST_NAME = 255  # bytes of a file's name
 
 
 def check(
@@ -57,7 +60,7 @@ def check(
     inner = {key: value for key, value in values.items() if key not in BESIDE_ROOT}
     new = _new_parts(inner, raw, sound)
     secrets = literal_secrets({**{key: inner[key] for key in new}, "paths": values.get("paths")}, raw)
-    found = [*broken, *secrets, *_paths(values.get("paths"), origins), *_node(inner, "", new)]
+    found = [*broken, *secrets, *_name(values), *_paths(values.get("paths"), origins), *_node(inner, "", new)]
     if sound is not None and not found:
         sound.update(new.values())
     return found if origins is None else [_with_origin(one, origins) for one in found]
@@ -105,6 +108,28 @@ def ensure(
     problems = check(config, origins, sound)
     if problems:
         raise ConfigProblems(problems, subject or "the composed config")
+
+
+def _name(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find a name that leads out of the folder of all runs, or that no file system takes."""
+    name = values.get("name")
+    if not isinstance(name, str):
+        return
+    said = _no_folder(name)
+    if said is not None:
+        yield Problem("name", f"is {name if len(name) < 80 else name[:77] + '...'!r}, {said}")
+
+
+def _no_folder(name: str) -> str | None:
+    parts = name.split("/")
+    if any(not part.strip() or part in (".", "..") for part in parts):
+        return "but runs go to <paths.output_dir>/<name>. Expected a folder in there, such as digits or digits/wide"
+    if not name.isprintable():
+        return "which has characters that cannot be printed. Expected letters, digits, - and _"
+    longest = max(len(part.encode()) for part in parts)
+    if longest > LONGEST_NAME:
+        return f"{longest} bytes long. Expected at most {LONGEST_NAME}, which file systems take"
+    return None
 
 
 def _paths(paths: Any, origins: Origins | None) -> Iterator[Problem]:
@@ -188,9 +213,27 @@ def _argument(key: str, value: Any, target: Any, arguments: Arguments, path: str
     nothing = not path and value == {}  # an empty group: optimizer=none
     if nothing or value is BROKEN or (type(value) is type(default) and value == default):
         return None
+    unbuilt = _unbuilt(key, value, path)
+    if unbuilt is not None:
+        return unbuilt
     annotation = arguments.annotation(key)
     said = _wrong_class(value, annotation) if _contains_target(value) else mismatch(value, annotation)
+    said = said or out_of_bounds(target, key, value)
     return None if said is None else Problem(_join(path, key), said)
+
+
+def _unbuilt(key: str, value: Any, path: str) -> Problem | None:
+    """Find settings of a callback or a logger that nothing builds: the option that it belongs to is not chosen."""
+    if path or key not in COLLECTIONS or not isinstance(value, dict):
+        return None
+    for name, item in value.items():
+        if isinstance(item, dict) and "_target_" not in item:
+            said = (
+                f"holds {', '.join(map(str, item)) or 'nothing'}, but no _target_, so that nothing is built from it. "
+                f"Choose the option it is meant for, {key}=[default,{name}] say, or give it a _target_"
+            )
+            return Problem(_join(key, str(name)), said)
+    return None
 
 
 def _unknown(key: str, value: Any, name: str, arguments: Arguments, path: str) -> str:

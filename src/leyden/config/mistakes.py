@@ -33,6 +33,8 @@ def explain(error: Exception, loader: ConfigLoader, groups: Groups, chosen: Sequ
     """
     if isinstance(error, yaml.MarkedYAMLError):
         return _not_yaml(error)
+    if isinstance(error, RecursionError):
+        return _endless(loader, groups, chosen)
     text = _text(error)
     within = _IN_FILE.search(text)
     where = (within.group(1) or within.group(2)) if within else None
@@ -44,6 +46,26 @@ def explain(error: Exception, loader: ConfigLoader, groups: Groups, chosen: Sequ
     if override:
         text = _no_such_group(override.group(1) or override.group(2), groups)
     return Problem(where or "composition", text, None if where is None else file_of(loader, where))
+
+
+def _endless(loader: ConfigLoader, groups: Groups, chosen: Sequence[str]) -> Problem:
+    """Explain defaults without an end: most often an option that builds on another one of its own group."""
+    for config in chosen or [f"{group}/{option}" for group in groups.names() for option in groups.options(group)]:
+        group, _, option = config.rpartition("/")
+        file = file_of(loader, config)
+        text = Path(file).read_text(encoding="utf-8") if file is not None and Path(file).is_file() else ""
+        found = re.search(rf"^\s*-\s*/?{re.escape(group)}(@\S+)?:\s*(\S+)", text, flags=re.MULTILINE)
+        if found:
+            base = found.group(2)
+            return Problem(
+                config,
+                f"builds on {base!r} of its own group by {found.group(0).strip()!r}. The choice {group}={option} takes "
+                f"the place of that one, too, so that it would build on itself. Write '- {base}' in its defaults",
+                file,
+            )
+    return Problem(
+        "composition", "the defaults have no end: configs that build on each other. Look at: --info defaults"
+    )
 
 
 def _text(error: BaseException) -> str:

@@ -101,20 +101,33 @@ def _value(override: Override) -> Any:
     return None if override.is_sweep_override() else override.value()
 
 
+def _values(override: Override) -> list[Any]:
+    """Return the values that a choice gives: one, or those of a sweep."""
+    if not override.is_sweep_override():
+        return [override.value()]
+    return list(override.sweep_iterator(Transformer.identity)) if override.is_discrete_sweep() else []
+
+
+def _without(group: str, options: Sequence[str]) -> str:
+    """Say how to do without an option of *group*."""
+    if "none" in options:
+        return f"To do without: {group}=none"
+    if group in ("experiment", "debug"):
+        return "Leave it out to choose none"
+    return did_you_mean("", options, "Choose one of its options")
+
+
 def _wanted(override: Override) -> Iterator[str]:
     """Yield every option that a choice asks for: one, a list, or those of a sweep's values."""
-    if override.is_sweep_override():
-        found = override.sweep_iterator(Transformer.identity) if override.is_discrete_sweep() else ()
-        values: list[Any] = list(found)
-    else:
-        values = [override.value()]
-    for value in values:
+    for value in _values(override):
         yield from (str(item) for item in (value if isinstance(value, list) else [value]) if item is not None)
 
 
 def _unknown_options(override: Override, line: str, groups: Groups) -> Iterator[Problem]:
     group = override.key_or_group
     options = groups.options(group)
+    if None in _values(override) and not override.is_delete():
+        yield Problem(line, f"null is no option of the group {group!r}. {_without(group, options)}")
     for option in _wanted(override):
         if option.removesuffix(".yaml") not in options and "/" not in option:
             hint = did_you_mean(option, options, "Its options are")

@@ -81,12 +81,18 @@ _OBJECTS = {"is_instance_of", "is_subclass_of", "callable_type"}
 
 def _reason(value: Any, annotation: Any, errors: list[Any]) -> str | None:
     objects = [error for error in errors if error["type"] in _OBJECTS]
+    if len(objects) < len(errors):  # float | Tensor, as torch's optimizers have it: no name of a tensor is meant
+        objects = [error for error in objects if error.get("ctx", {}).get("class") != "Tensor"]
     if objects and (isinstance(value, str | list) or any(isinstance(error["input"], str | list) for error in objects)):
         return None  # a name or numbers that the constructor may well turn into the object
     choices = next((error["ctx"]["expected"] for error in errors if error["type"] in ("literal_error", "enum")), None)
     if choices is not None:
         close = closest(str(value), [choice.strip("'") for choice in str(choices).replace(" or ", ", ").split(", ")])
-        return f"expects {choices}, got {_shown(value)}" + (f". Did you mean {close!r}?" if close else "")
+        others = [name for name in type_name(annotation).split(" | ") if not name.startswith("Literal[")]
+        known = ", ".join("true, false" if name == "bool" else name for name in others)
+        return f"expects {known}{', ' if known else ''}{choices}, got {_shown(value)}" + (
+            f". Did you mean {close!r}?" if close else ""
+        )
     bounds = [error["msg"].removeprefix("Input ") for error in errors if error["type"] in _BOUNDS]
     if bounds:
         return f"is {_shown(value)}, but {bounds[0]}"

@@ -76,6 +76,7 @@ def opened(
     model, compiler = unwrapped(model)
     module, ckpt_path = _module_and_checkpoint(trainer, stage, model, ckpt_path)
     loaders = Loaders(trainer, module, datamodule, given)
+    trainer.strategy.check(trainer, module, stage)
     _check(trainer, stage, module, loaders)
     checkpoint = (
         trainer.strategy.load_checkpoint(ckpt_path, weights_only=weights_only) if ckpt_path is not None else None
@@ -349,10 +350,26 @@ def _last(trainer: Trainer) -> str | None:
     return newest(found)
 
 
+def check_needs(
+    trainer: Trainer, stage: Stage, module: LightningModule, datamodule: LightningDataModule | None
+) -> None:
+    """Refuse a stage that lacks what it needs, without beginning it.
+
+    Args:
+        trainer: That will run it.
+        stage: Which one.
+        module: What it will be given.
+        datamodule: Where its loaders come from, if not from the module.
+
+    Raises:
+        ConfigurationError: If a step, an optimizer or a loader is missing.
+    """
+    _check(trainer, stage, module, Loaders(trainer, module, datamodule, {}))
+
+
 def _check(trainer: Trainer, stage: Stage, module: LightningModule, loaders: Loaders) -> None:
     """Refuse a stage that lacks what it needs, before anything is touched."""
     name = type(module).__name__
-    trainer.strategy.check(trainer, module, stage)
     if stage == "fit":
         if not is_overridden(module, "training_step", LightningModule):
             raise ConfigurationError(f"{name} has no training_step, so that fit() has nothing to do. Define it.")

@@ -93,6 +93,14 @@ class WandbLogger(Logger):
         self._add_file_policy = add_file_policy
         self._uploads = Uploads(log_model)
 
+    def check(self) -> None:
+        """Find out whether there is an account to log to; a person at a terminal is asked for one when the run begins.
+
+        Raises:
+            ConfigurationError: If there is none.
+        """
+        self._run.check()
+
     # --- the run ---------------------------------------------------------------------------
 
     @property

@@ -18,6 +18,8 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from leyden import secrets
+from leyden.errors import ConfigurationError
+from leyden.loggers import wandb_account
 from leyden.warnings import warn_once
 
 if TYPE_CHECKING:
@@ -59,6 +61,27 @@ class WandbRun:
     def follows_tensorboard(self) -> bool:
         """Whether W&B copies TensorBoard's events, which bring a step axis of their own."""
         return bool(self.options.get("sync_tensorboard"))
+
+    def check(self) -> None:
+        """Find out whether W&B could open a run.
+
+        Raises:
+            ConfigurationError: If it is to be online, and nobody is logged in or there to be asked.
+        """
+        asked = sys.stdin is not None and sys.stdin.isatty()
+        if (
+            self.is_open
+            or asked
+            or self.options.get("anonymous")
+            or not wandb_account.is_online(self.options.get("mode"))
+        ):
+            return
+        if not wandb_account.is_known():
+            raise ConfigurationError(
+                "WandbLogger sends to a W&B server, and nobody is logged in: neither WANDB_API_KEY nor a .netrc file "
+                "names an account. Expected one. Log in with `wandb login`, or write to disk only: "
+                "logger.wandb.offline=true"
+            )
 
     def get(self) -> Run:
         """Return the run; open it if it is not."""

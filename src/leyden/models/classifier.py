@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 import torch.nn.functional as F
 from torch import Tensor
 
+from leyden.errors import ConfigurationError
 from leyden.module import LightningModule
 
 
@@ -38,7 +39,11 @@ class Classifier(LightningModule, ABC):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch ``(x, labels)``."""
         x, labels = batch
-        loss = F.cross_entropy(self(x), labels)
+        try:
+            loss = F.cross_entropy(self(x), labels)
+        except (RuntimeError, IndexError):
+            self._check(x, labels)
+            raise
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
@@ -56,8 +61,33 @@ class Classifier(LightningModule, ABC):
 
     def _judge(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, labels = batch
-        logits = self(x)
-        return F.cross_entropy(logits, labels), (logits.argmax(dim=1) == labels).float().mean()
+        try:
+            logits = self(x)
+            return F.cross_entropy(logits, labels), (logits.argmax(dim=1) == labels).float().mean()
+        except (RuntimeError, IndexError):
+            self._check(x, labels)
+            raise
+
+    def unfit(self, x: Tensor) -> str | None:
+        """Say what is wrong with inputs that `forward` cannot take; None if nothing is.
+
+        Called only after torch has refused a batch. The answer completes "was made for", and says what to set.
+        """
+        return None
+
+    def _check(self, x: Tensor, labels: Tensor) -> None:
+        """Explain why torch refused a batch.
+
+        Raises:
+            ConfigurationError: If the data have another shape, or more classes, than the model was made for.
+        """
+        said = self.unfit(x)
+        if said is None and labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
+            outside = int(labels.max()) if int(labels.max()) >= self.classes else int(labels.min())
+            wanted = f"Set classes to at least {outside + 1}" if outside > 0 else "Labels are counted from 0"
+            said = f"classes={self.classes}, but a label of the data is {outside}. {wanted}"
+        if said is not None:
+            raise ConfigurationError(f"{type(self).__name__} was made for {said}, or choose other data.")
 
     def predict_step(self, batch: tuple[Tensor, Tensor] | Tensor, batch_idx: int) -> Tensor:
         """Return the most likely class of each sample, shape ``(B,)``; labels in the batch are not looked at."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from leyden.errors import ConfigurationError
+from leyden.models.arguments import Count, Probability
 from leyden.models.classifier import Classifier
 
 
@@ -25,12 +26,12 @@ class ConvNet(Classifier):
 
     def __init__(
         self,
-        in_channels: int = 1,
-        channels: Sequence[int] = (16, 32),
-        side: int = 28,
-        hidden: int = 128,
-        classes: int = 10,
-        dropout: float = 0.0,
+        in_channels: Count = 1,
+        channels: Sequence[Count] = (16, 32),
+        side: Count = 28,
+        hidden: Count = 128,
+        classes: Count = 10,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__(classes)
         left = side // 2 ** len(channels)
@@ -42,6 +43,7 @@ class ConvNet(Classifier):
         stages: list[nn.Module] = []
         for fan_in, fan_out in pairwise((in_channels, *channels)):
             stages += [nn.Conv2d(fan_in, fan_out, kernel_size=3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        self.in_channels, self.side = in_channels, side
         self.stages = nn.Sequential(*stages)
         self.head = nn.Sequential(
             nn.Dropout(dropout),
@@ -56,3 +58,17 @@ class ConvNet(Classifier):
         """Return the logits, shape ``(B, C)``, of images of shape ``(B, in_channels, side, side)``."""
         logits: Tensor = self.head(self.stages(x).flatten(1))
         return logits
+
+    def unfit(self, x: Tensor) -> str | None:
+        """Say what is wrong where samples are no images of the size that the layers were made for."""
+        wanted, found = (self.in_channels, self.side, self.side), tuple(x.shape[1:])
+        if found == wanted:
+            return None
+        if len(found) != len(wanted):
+            return (
+                f"images of shape {wanted}, but a sample of the data has the shape {found}. Have the data give images"
+            )
+        return (
+            f"in_channels={self.in_channels} and side={self.side}, but a sample of the data has the shape {found}. Set "
+            "them to its channels and its height, which has to be its width"
+        )

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from leyden.models.arguments import Count, Probability
 from leyden.models.classifier import Classifier
 
 
@@ -21,13 +22,18 @@ class MLP(Classifier):
     """
 
     def __init__(
-        self, in_features: int = 64, hidden: Sequence[int] = (128,), classes: int = 10, dropout: float = 0.0
+        self,
+        in_features: Count = 64,
+        hidden: Sequence[Count] = (128,),
+        classes: Count = 10,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__(classes)
         widths = (in_features, *hidden)
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(dropout)]
+        self.in_features = in_features
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], classes))
         self.save_hyperparameters()
 
@@ -35,3 +41,10 @@ class MLP(Classifier):
         """Return the logits, shape ``(B, C)``, of inputs of shape ``(B, *)``."""
         logits: Tensor = self.layers(x.flatten(1))
         return logits
+
+    def unfit(self, x: Tensor) -> str | None:
+        """Say what is wrong where a sample has another number of values than the first layer takes."""
+        found = x.flatten(1).shape[1] if x.ndim > 1 else 1
+        if found == self.in_features:
+            return None
+        return f"in_features={self.in_features}, but a sample of the data has {found} values. Set in_features={found}"

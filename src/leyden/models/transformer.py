@@ -12,12 +12,15 @@ tokens are characters).
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from leyden.errors import ConfigurationError
+from leyden.models.arguments import Count, Probability
 from leyden.module import LightningModule
 
 INIT_STD = 0.02
@@ -72,12 +75,12 @@ class CausalTransformer(LightningModule):
 
     def __init__(
         self,
-        vocab_size: int | None = None,
-        block_size: int = 128,
-        width: int = 128,
-        depth: int = 4,
-        heads: int = 4,
-        dropout: float = 0.0,
+        vocab_size: Count | None = None,
+        block_size: Count = 128,
+        width: Count = 128,
+        depth: Annotated[int, Ge(0)] = 4,
+        heads: Count = 4,
+        dropout: Probability = 0.0,
         tied: bool = True,
     ) -> None:
         super().__init__()
@@ -133,7 +136,30 @@ class CausalTransformer(LightningModule):
     def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Return the mean negative log-likelihood, in nats per token, of ``(x, y)``, each ``(B, L)``."""
         x, y = batch
-        return F.cross_entropy(self(x).flatten(0, 1).float(), y.flatten())
+        try:
+            return F.cross_entropy(self(x).flatten(0, 1).float(), y.flatten())
+        except (RuntimeError, IndexError, AttributeError):
+            self._check(x)
+            raise
+
+    def _check(self, x: Tensor) -> None:
+        """Explain why torch refused a batch.
+
+        Raises:
+            ConfigurationError: If it is none of token ids, has longer sequences, or tokens outside of the vocabulary.
+        """
+        known, longest = self.hparams["vocab_size"], self.hparams["block_size"]
+        said = None
+        if x.is_floating_point() or x.ndim != 2:
+            said = (
+                f"token ids of shape (B, L), but the data give {x.dtype} of shape {tuple(x.shape)}. Choose other data"
+            )
+        elif x.shape[1] > longest:
+            said = f"block_size={longest}, but a sequence of the data has {x.shape[1]} tokens. Make block_size as large"
+        elif x.numel() and int(x.max()) >= known:
+            said = f"vocab_size={known}, but a token of the data is {int(x.max())}. Make vocab_size larger, or null"
+        if said is not None:
+            raise ConfigurationError(f"{type(self).__name__} was made for {said}.")
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
