@@ -142,11 +142,11 @@ def test_a_job_is_told_what_was_typed_and_chosen_and_nothing_is_made(project, tr
 
 
 def test_an_argument_the_config_does_not_list_is_accepted_if_the_target_takes_it(at, train):
-    outcome = train("trainer.gradient_clip_algorithm=value", "optimizer.amsgrad=true")
+    outcome = train("trainer.inference_mode=false", "optimizer.amsgrad=true")
 
     assert outcome.code == 0
-    assert outcome.jobs[0][0].trainer.gradient_clip_algorithm == "value"
-    assert outcome.jobs[0][1].overrides == ["+trainer.gradient_clip_algorithm=value", "+optimizer.amsgrad=true"]
+    assert outcome.jobs[0][0].trainer.inference_mode is False
+    assert outcome.jobs[0][1].overrides == ["+trainer.inference_mode=false", "+optimizer.amsgrad=true"]
 
 
 LISTS = (
@@ -159,7 +159,7 @@ LISTS = (
 
 @pytest.mark.parametrize("line", LISTS)
 @pytest.mark.parametrize(
-    "more", ["seed=3", "trainer.gradient_clip_algorithm=norm", "callbacks.early_stopping.strict=false"]
+    "more", ["seed=3", "trainer.inference_mode=false", "callbacks.early_stopping.strict=false"]
 )
 def test_several_options_of_a_group_are_chosen_as_a_list(project, train, write, line, more):
     listed = "defaults:\n  - override /callbacks: [default, early_stopping]\n"
@@ -179,7 +179,7 @@ def test_lists_of_options_are_points_of_a_grid(project, train, write, line):
     listed = "defaults:\n  - override /callbacks: [default, early_stopping]\n"
     write(project, {"experiments/listed/experiment.yaml": listed})
 
-    outcome = train("-m", *line.split(), "trainer.gradient_clip_algorithm=norm")
+    outcome = train("-m", *line.split(), "trainer.inference_mode=false")
 
     assert outcome.err == ""
     assert [len(config.callbacks) for config, _ in outcome.jobs] == [0, 4 if "[" in line else 3]
@@ -188,7 +188,7 @@ def test_lists_of_options_are_points_of_a_grid(project, train, write, line):
 def test_a_group_can_be_added_or_left_out_beside_an_argument_the_config_does_not_list(project, train, write):
     write(project, {"conf/extra/some.yaml": "# @package model\nclasses: 7\n"})
 
-    outcome = train("+extra=some", "~callbacks", "trainer.gradient_clip_algorithm=norm")
+    outcome = train("+extra=some", "~callbacks", "trainer.inference_mode=false")
 
     assert outcome.err == ""
     assert outcome.jobs[0][0].model.classes == 7
@@ -196,11 +196,11 @@ def test_a_group_can_be_added_or_left_out_beside_an_argument_the_config_does_not
 
 
 def test_a_multirun_runs_each_point_of_the_grid_in_one_directory(at, train):
-    outcome = train("-m", "seed=1,2", "trainer.gradient_clip_algorithm=norm,value")
+    outcome = train("-m", "seed=1,2", "trainer.inference_mode=true,false")
 
-    seen = [(config.seed, config.trainer.gradient_clip_algorithm) for config, _ in outcome.jobs]
+    seen = [(config.seed, config.trainer.inference_mode) for config, _ in outcome.jobs]
     assert outcome.code == 0
-    assert seen == [(1, "norm"), (1, "value"), (2, "norm"), (2, "value")]
+    assert seen == [(1, True), (1, False), (2, True), (2, False)]
     assert [context.job_num for _, context in outcome.jobs] == [0, 1, 2, 3]
     assert len({context.sweep_dir for _, context in outcome.jobs}) == 1
     assert outcome.jobs[0][1].sweep_dir.startswith("runs/multirun/")
@@ -239,13 +239,13 @@ def test_a_saved_config_is_changed_by_overrides_in_hydras_grammar(at):
     saved = freeze(compose([]).config, at / "run")
 
     changed = apply_overrides(
-        saved, ["data.batch_size=16", "+model.extra=[1,2]", "~callbacks", "trainer.gradient_clip_algorithm=norm"]
+        saved, ["data.batch_size=16", "+model.extra=[1,2]", "~callbacks", "trainer.inference_mode=false"]
     )
 
     assert changed["data"]["batch_size"] == 16
     assert changed["model"]["extra"] == [1, 2]
     assert "callbacks" not in changed
-    assert changed["trainer"]["gradient_clip_algorithm"] == "norm"
+    assert changed["trainer"]["inference_mode"] is False
     assert saved["data"]["batch_size"] == 64
 
 

@@ -87,7 +87,7 @@ def _taken(path: Path) -> str:
 def _places(config: DictConfig, context: Context) -> Iterator[Path]:
     """Yield where the run directory may go: below the multirun's, or by name and time."""
     if context.sweep_dir is not None and context.job_num is not None:
-        return candidates(Path(context.sweep_dir).resolve(), str(context.job_num))
+        return candidates(Path(context.sweep_dir).resolve(), context.subdir or str(context.job_num))
     given = None if OmegaConf.is_missing(config.paths, "run_dir") else config.paths.get("run_dir")
     if given is not None:
         return iter([Path(given).resolve()])

@@ -29,7 +29,8 @@ from leyden.config.build import BuildError
 from leyden.config.check import ensure
 from leyden.config.compose import Composed, Session, session, version_base
 from leyden.config.grid import check_grid
-from leyden.config.jobs import Job, Task, context
+from leyden.config.hydra_keys import Use, settle_hydra_keys
+from leyden.config.jobs import Job, Task, context, typed
 from leyden.config.launchers import LOCAL, LauncherPlugin, Starter, plugin_of
 from leyden.config.overrides import several
 from leyden.config.plain import settle
@@ -103,9 +104,11 @@ def _flag(word: str) -> Problem:
 
 def _execute_once(opened: Session, composed: Composed, task: Execution) -> int:
     opened.check_choices(composed.overrides)
-    ensure(composed.config, composed.origins)
     plugin = _launcher(composed, task)
-    if plugin is None or task.starter is None or not _is_chosen(composed):
+    launched = plugin is not None and task.starter is not None and _is_chosen(composed)
+    settle_hydra_keys(composed, Use(many=False, launched=launched))
+    ensure(composed.config, composed.origins)
+    if plugin is None or task.starter is None or not launched:
         return _code(opened.run(composed, task))
     return task.starter.start(plugin, [Job(composed.config, context())])
 
@@ -117,6 +120,7 @@ def _execute_many(
     if mode is RunMode.RUN:
         opened.review(overrides, mode)  # refuses several values where no multirun was asked for
     plugin = _launcher(composed, task)
+    settle_hydra_keys(composed, Use(many=True, launched=plugin is not None and task.starter is not None))
     gc.freeze()  # all that was imported stays: looking through it for garbage is a tenth of the time of a large grid
     jobs = check_grid(opened, composed, overrides)
     if plugin is not None and task.starter is not None and jobs is not None:
@@ -138,8 +142,8 @@ def _launcher(composed: Composed, task: Execution) -> LauncherPlugin | None:
 
 def _is_chosen(composed: Composed) -> bool:
     """Whether somebody wants the launcher for a single run, too, rather than for multiruns only."""
-    typed = any(line.partition("=")[0] == LAUNCHER for line in composed.hydra.overrides.hydra)
-    return typed or composed.choices.get(LAUNCHER) != LOCAL
+    asked = any(line.partition("=")[0] == LAUNCHER for line in typed(composed.hydra, "hydra"))
+    return asked or composed.choices.get(LAUNCHER) != LOCAL
 
 
 @dataclass(frozen=True)

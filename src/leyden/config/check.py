@@ -24,6 +24,8 @@ from typing import Any, get_args, get_origin
 
 from omegaconf import DictConfig
 
+from leyden.config.effect import without_effect
+from leyden.config.folder_names import no_folder
 from leyden.config.origins import Origins
 from leyden.config.plain import BROKEN, plain
 from leyden.config.problems import COMMAND_LINE, ConfigProblems, Problem, did_you_mean
@@ -38,7 +40,6 @@ SPECIAL = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 COLLECTIONS = ("callbacks", "logger")  # at the top level: objects by name
 BESIDE_ROOT = ("paths", "hydra")  # at the top level, yet no arguments of the experiment
 PATHS = ("work_dir", "data_dir", "output_dir", "run_dir")
-LONGEST_NAME = 255  # bytes of a file's name
 
 
 def check(
@@ -63,6 +64,8 @@ def check(
     found = [*broken, *secrets, *_name(values), *_paths(values.get("paths"), origins), *_node(inner, "", new)]
     if sound is not None and not found:
         sound.update(new.values())
+    if origins is not None and not found:
+        return list(without_effect(values, raw, origins))
     return found if origins is None else [_with_origin(one, origins) for one in found]
 
 
@@ -115,21 +118,9 @@ def _name(values: Mapping[str, Any]) -> Iterator[Problem]:
     name = values.get("name")
     if not isinstance(name, str):
         return
-    said = _no_folder(name)
+    said = no_folder(name)
     if said is not None:
         yield Problem("name", f"is {name if len(name) < 80 else name[:77] + '...'!r}, {said}")
-
-
-def _no_folder(name: str) -> str | None:
-    parts = name.split("/")
-    if any(not part.strip() or part in (".", "..") for part in parts):
-        return "but runs go to <paths.output_dir>/<name>. Expected a folder in there, such as digits or digits/wide"
-    if not name.isprintable():
-        return "which has characters that cannot be printed. Expected letters, digits, - and _"
-    longest = max(len(part.encode()) for part in parts)
-    if longest > LONGEST_NAME:
-        return f"{longest} bytes long. Expected at most {LONGEST_NAME}, which file systems take"
-    return None
 
 
 def _paths(paths: Any, origins: Origins | None) -> Iterator[Problem]:

@@ -26,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from leyden.config.check import ensure
 from leyden.config.compose import OVERRIDES, Composed, Session
-from leyden.config.jobs import Job, context
+from leyden.config.jobs import Job, context, typed
 from leyden.config.origins import Origins
 from leyden.config.overrides import apply, read, review
 from leyden.config.plain import RUN_DIR, settle
@@ -57,7 +57,7 @@ def check_grid(opened: Session, composed: Composed, overrides: Sequence[str]) ->
         ensure(composed.config, composed.origins)
         return None
     points = _points(opened, composed, overrides)
-    grid = _Grid(opened, composed, list(composed.hydra.overrides.hydra))
+    grid = _Grid(opened, composed, typed(composed.hydra, "hydra"))
     return [grid.job(number, point, len(points)) for number, point in enumerate(points)]
 
 
@@ -75,7 +75,7 @@ def composed_job(whole: DictConfig, master: DictConfig, number: int) -> Job:
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(whole)
     try:
-        config, overrides = _without_hydra(whole), list(whole.hydra.overrides.task)
+        config, overrides = _without_hydra(whole), typed(whole.hydra, "task")
         _at(number, str(master.hydra.sweep.dir), overrides, config)
         settle(config)
         _check_place(config)
@@ -140,6 +140,7 @@ class _Grid:
         bases: Compositions so far, by the choices they were made with.
         admitted: What values of points were found to be, by the choices they were judged for and as they were typed.
         sound: Parts of points in which nothing is wrong: see `check`.
+        found: What was read of configs, by the choices that they are composed of: see `Origins`.
     """
 
     opened: Session
@@ -148,6 +149,7 @@ class _Grid:
     bases: dict[tuple[str, ...], _Base] = field(default_factory=dict)
     admitted: dict[tuple[Any, ...], bool] = field(default_factory=dict)
     sound: set[str] = field(default_factory=set)
+    found: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.sweep_dir = str(self.common.whole.hydra.sweep.dir)  # resolved once: it holds the time
@@ -164,7 +166,8 @@ class _Grid:
             _at(number, self.sweep_dir, point, config)
             settle(config)
             _check_place(config)
-            origins = Origins(self.opened.loader, self.opened.config_name, [*self.fixed, *point])
+            lines, found = [*self.fixed, *point], self.found.setdefault(choices, {})
+            origins = Origins(self.opened.loader, self.opened.config_name, lines, found)
             ensure(config, origins, sound=self.sound)
         except ConfigProblems as error:
             subject = f"job {number} of {total}: {' '.join(point) or 'no overrides'}"
