@@ -35,7 +35,7 @@ from leyden.config.launchers import LOCAL, LauncherPlugin, Starter, plugin_of
 from leyden.config.overrides import several
 from leyden.config.plain import settle
 from leyden.config.problems import ConfigProblems, Problem
-from leyden.config.project import put_project_on_path, shipped_conf
+from leyden.config.project import load_resolvers, put_project_on_path, shipped_conf
 from leyden.config.search_path import register
 from leyden.errors import ConfigurationError, RunError
 from leyden.terminal import complain
@@ -75,6 +75,7 @@ def run_app(config_name: str, argv: Sequence[str], task: Task, starter: Starter 
 
 def _run(config_name: str, argv: list[str], task: Execution) -> int:
     put_project_on_path()
+    load_resolvers()
     arguments, unknown = get_args_parser().parse_known_intermixed_args(argv)
     if unknown:
         raise ConfigProblems([_flag(word) for word in unknown if word.startswith("-")], "the command line")

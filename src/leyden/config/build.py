@@ -27,10 +27,10 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from leyden.config.check import BESIDE_ROOT
 from leyden.config.project import put_project_on_path, shown
 from leyden.config.references import resolved
 from leyden.config.targets import locate
+from leyden.config.variables import BESIDE_ROOT
 from leyden.errors import ConfigurationError, LeydenError
 
 if TYPE_CHECKING:

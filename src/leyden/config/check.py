@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
@@ -34,11 +35,11 @@ from leyden.config.references import literal_secrets
 from leyden.config.targets import Arguments, arguments_of, locate
 from leyden.config.torch_bounds import out_of_bounds
 from leyden.config.values import mismatch, type_name
+from leyden.config.variables import BESIDE_ROOT, free_keys
 from leyden.errors import ConfigurationError
 
 SPECIAL = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 COLLECTIONS = ("callbacks", "logger")  # at the top level: objects by name
-BESIDE_ROOT = ("paths", "hydra")  # at the top level, yet no arguments of the experiment
 PATHS = ("work_dir", "data_dir", "output_dir", "run_dir")
 
 
@@ -58,15 +59,39 @@ def check(
     """
     put_project_on_path()
     values, broken, raw = plain(config)
-    inner = {key: value for key, value in values.items() if key not in BESIDE_ROOT}
+    if broken:  # a module may register a resolver of its own
+        _import_targets(raw)
+        values, broken, raw = plain(config)
+    beside = (*BESIDE_ROOT, *free_keys(values, raw, BESIDE_ROOT))
+    inner = {key: value for key, value in values.items() if key not in beside}
     new = _new_parts(inner, raw, sound)
-    secrets = literal_secrets({**{key: inner[key] for key in new}, "paths": values.get("paths")}, raw)
+    outer = {key: values[key] for key in beside if key in values and key != "hydra"}
+    secrets = literal_secrets({**{key: inner[key] for key in new}, **outer}, raw)
     found = [*broken, *secrets, *_name(values), *_paths(values.get("paths"), origins), *_node(inner, "", new)]
     if sound is not None and not found:
         sound.update(new.values())
     if origins is not None and not found:
         return list(without_effect(values, raw, origins))
     return found if origins is None else [_with_origin(one, origins) for one in found]
+
+
+def _import_targets(raw: Mapping[str, Any]) -> None:
+    """Import what a config names."""
+    for target in dict.fromkeys(_targets(raw)):
+        with suppress(ConfigurationError):  # said where the node itself is looked at
+            locate(target)
+
+
+def _targets(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        target = value.get("_target_")
+        if isinstance(target, str) and "${" not in target and target != "???":
+            yield target
+        for item in value.values():
+            yield from _targets(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _targets(item)
 
 
 def _new_parts(values: dict[str, Any], raw: dict[str, Any], sound: set[str] | None) -> dict[str, str]:
@@ -228,7 +253,7 @@ def _unbuilt(key: str, value: Any, path: str) -> Problem | None:
 
 
 def _unknown(key: str, value: Any, name: str, arguments: Arguments, path: str) -> str:
-    if not path and key in ("experiment", "debug") and isinstance(value, dict):
+    if not path and key in ("experiment", "debug", "local") and isinstance(value, dict):
         return f"holds what belongs to the top level. Write '# @package _global_' as the first line of the {key} file"
     known = [*arguments.parameters, *(BESIDE_ROOT if not path else ())]
     what = "is read by nobody" if not path else f"{name} takes no argument {key!r}"

@@ -12,7 +12,6 @@ to.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +19,12 @@ from typing import Any
 from leyden.config.origins import Origins
 from leyden.config.problems import COMMAND_LINE, Problem
 from leyden.config.targets import locate
+from leyden.config.variables import VARIABLES, is_read, referred_to
 from leyden.engine.hooks import is_overridden
 from leyden.errors import ConfigurationError
 from leyden.module import LightningModule
 
 Values = Mapping[str, Any]
-VARIABLES = "vars"
 
 
 @dataclass(frozen=True)
@@ -70,17 +69,6 @@ def at(values: Values, path: str) -> Any:
     return found
 
 
-def referred_to(raw: Any) -> set[str]:
-    """Return the names in all ``${...}`` of a config, relative ones by what follows their dots."""
-    if isinstance(raw, Mapping):
-        return set().union(*map(referred_to, raw.values()))
-    if isinstance(raw, list):
-        return set().union(*map(referred_to, raw))
-    if not isinstance(raw, str) or "${" not in raw:
-        return set()
-    return {name.strip(".") for name in re.findall(r"[A-Za-z_.][\w.\-\[\]]*", raw)}
-
-
 def _unread(values: Values, raw: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
     """Find paths and variables that nothing refers to."""
     parts = {f"{group}.{name}": group for group in ("paths", VARIABLES) for name in values.get(group) or {}}
@@ -90,8 +78,7 @@ def _unread(values: Values, raw: Mapping[str, Any], origins: Origins) -> Iterato
         return
     names = referred_to(raw)
     for key in wanted:
-        last = key.rpartition(".")[2]
-        if not any(name in (last, key) or name.startswith(f"{key}.") or name.endswith(f".{last}") for name in names):
+        if not is_read(key, names):
             origin = origins.asked(key)
             if origin is not None:
                 yield Problem(key, f"has no effect: nothing in the config refers to ${{{key}}}. Leave it out", origin)

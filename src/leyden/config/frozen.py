@@ -23,6 +23,7 @@ from leyden.config.bounded import check_plain, read_text
 from leyden.config.plain import BROKEN, RUN_DIR, plain, run_dir_known
 from leyden.config.problems import ConfigProblems, Problem
 from leyden.config.references import NAMED_AFTER_SECRET, references
+from leyden.config.variables import BESIDE_ROOT, VARIABLES, free_keys
 from leyden.errors import ConfigurationError
 
 _LONGEST = 100  # letters of a key: before longer ones, and empty ones, libyaml and PyYAML put question marks otherwise
@@ -53,7 +54,19 @@ def freeze(config: DictConfig | Mapping[str, Any], run_dir: str | Path | None = 
             raise ConfigProblems(problems)
         assert BROKEN not in values.values()
         values.pop("hydra", None)
-        return references(values, raw)
+        return _with_variables(references(values, raw), raw)
+
+
+def _with_variables(values: dict[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Put variables of the top level where nobody takes them for arguments; who refers to them has the value by now."""
+    free = {key: values.pop(key) for key in free_keys(values, raw, BESIDE_ROOT)}
+    given = values.get(VARIABLES)
+    known = {**(given if isinstance(given, dict) else {}), **free}
+    if known:
+        values[VARIABLES] = known
+    else:
+        values.pop(VARIABLES, None)
+    return values
 
 
 def dump(config: Mapping[str, Any]) -> str:

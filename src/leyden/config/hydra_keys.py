@@ -19,10 +19,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from leyden.config.compose import Composed
-from leyden.config.effect import referred_to
 from leyden.config.jobs import typed
 from leyden.config.overrides import read
 from leyden.config.problems import ConfigProblems, Problem
+from leyden.config.variables import referred_to
 
 SUBJECT = "the config of Hydra"
 _HERE = "."  # the folder that means: none was given

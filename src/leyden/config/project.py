@@ -12,12 +12,15 @@ that holds a ``conf`` directory or a ``pyproject.toml``.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from pathlib import Path
 
+from leyden.errors import ConfigurationError
 from leyden.terminal import printable
 
+RESOLVERS = "resolvers.py"
 CODE_ROOT = "LEYDEN_CODE_ROOT"  # a project to take code from in the place of the one the current directory lies in
 
 
@@ -48,6 +51,33 @@ def put_project_on_path() -> None:
     if root not in sys.path:
         sys.path.insert(0, root)
     importlib.invalidate_caches()
+
+
+def load_resolvers() -> None:
+    """Let the project register resolvers of its own: ``conf/resolvers.py``, if there is one, is executed once.
+
+    Only what composes in a project calls this: a config that was read from a directory has no references left but those
+    to the environment.
+
+    Raises:
+        ConfigurationError: If it fails; its own error is the cause.
+    """
+    file = (project_root() or Path.cwd()) / "conf" / RESOLVERS
+    name = f"leyden_resolvers_{abs(hash(str(file)))}"
+    if name in sys.modules or not file.is_file():
+        return
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's own code: whatever it raises is the answer
+        del sys.modules[name]
+        raise ConfigurationError(
+            f"{shown(file)} fails: {type(error).__name__}: {error}. Expected a module that registers resolvers with "
+            "OmegaConf.register_new_resolver(name, function)."
+        ) from error
 
 
 def shown(path: str | Path) -> str:
