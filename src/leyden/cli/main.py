@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
 
-from leyden import __version__, terminal
+from leyden import __version__, terminal, tracebacks
 from leyden.cli import startup, streams
+from leyden.errors import ConfigurationError
 from leyden.processes import signals
 
 COMMANDS = {
@@ -42,6 +43,7 @@ def usage() -> str:
             *lines,
             "",
             "  leyden COMMAND --help        what it takes",
+            "  ... --traceback full         every frame of an exception; train, run, evaluate, predict, reproduce",
             "  leyden --version             which version this is",
             '  eval "$(leyden -sc install=bash)"   complete commands, groups and keys with <TAB>',
         ]
@@ -54,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signals.start()
         streams.endure()
         terminal.prepare()
+        tracebacks.prepare()
         startup.begin(sys.argv[1:])
     try:
         return dispatch(list(sys.argv[1:] if argv is None else argv))
@@ -91,6 +94,11 @@ def dispatch(words: list[str]) -> int:
         return 2
     command = import_module(f"leyden.cli.{words[0]}")
     signals.interrupt_as_usual()
+    try:
+        given = tracebacks.taken(words[1:]) if words[0] in startup.EXECUTING else words[1:]
+    except ConfigurationError as error:
+        terminal.complain(error)
+        return 2
     with terminal.plain_output() if words[0] in READING else nullcontext():
-        code: int = command.main(words[1:])
+        code: int = command.main(given)
     return code

@@ -25,8 +25,9 @@ from leyden.launch import surviving
 from leyden.launch.ranks import Options, check_machines, report, start
 from leyden.launch.requeue import has_checkpoint
 from leyden.runs.directory import RunDirectory
-from leyden.runs.execution import RanksWanted, execute
+from leyden.runs.execution import RanksWanted, execute, log_of
 from leyden.terminal import complain, printable
+from leyden.tracebacks import FLAG, followed_by, told
 
 
 def run_and_report(
@@ -80,21 +81,32 @@ def _executed(directory: RunDirectory, experiment: Experiment | None, trusted: S
         report.write(error)
         full = disk.trouble(error.__cause__, directory.path, place) if isinstance(error.__cause__, OSError) else None
         if first or not refused:  # what cannot be meant is the same on all ranks
-            complain(full or f"{error}\nrun directory  {place}")
+            complain(full or f"{told(error)}\nrun directory  {place}")
         return 2 if refused else 1
     except RanksWanted:
         raise
     except Exception as error:
         report.write(error)
         said = disk.trouble(error, directory.path, place) if isinstance(error, OSError) else None
-        print(said or f"run directory  {place}\n", file=sys.stderr)
         if said is None:
+            followed_by(error, _next(directory))
             raise
+        complain(said)
         return 1
     if first:
         print(table(results))
         print(f"run directory  {place}")
     return 0
+
+
+def _next(directory: RunDirectory) -> str:
+    """Say where a run lies that an exception has ended, where all of it is written down, and what to do."""
+    goes_on = "goes on from its last checkpoint" if has_checkpoint(directory.path) else "begins anew"
+    return (
+        f"\nrun directory  {shown(directory.path)}"
+        f"\nall frames     in its logs/{log_of(directory).name}; here with {FLAG} full"
+        f"\nonce mended    leyden run {shown(directory.path)}\n               {goes_on}"
+    )
 
 
 def _kept(directory: RunDirectory, stop: Interrupted) -> str:

@@ -132,6 +132,9 @@ class Screen:
                 cells = (each.state, each.metric or each.reason, _span(each.spent), shown(directory.path))
                 self.say("\t".join(cells))
         gone = f"{len(deleted)} deleted: {', '.join(map(shown, deleted))}" if deleted else ""
+        failed = next((each.path for each, standing in rows if standing.state is RunState.FAILED), None)
+        if failed is not None:
+            self.say(f"what has failed, with its frames:  leyden jobs why {shown(failed)}")
         self.say("; ".join(filter(None, [counted(rows) if rows or not gone else "", gone])))
 
 
