@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import re
 import sys
 import warnings
@@ -31,6 +32,7 @@ _HARMLESS = (
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 _format_warning = warnings.formatwarning
 _CLEAR = "\x1b[H\x1b[2J"
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def printable(text: object, longest: int = LONGEST) -> str:
@@ -168,6 +170,8 @@ def _traceback(kind: type[BaseException], error: BaseException, trace: Traceback
 def _warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
+    if filename.startswith(_PACKAGE):  # about nothing in the user's code: a line of ours would mislead
+        return printable_lines(f"{category.__name__}: {message}\n")
     return printable_lines(_format_warning(message, category, filename, lineno, line))
 
 

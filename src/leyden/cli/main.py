@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from importlib import import_module
 
 from leyden import __version__, terminal, tracebacks
@@ -29,6 +30,7 @@ COMMANDS = {
     "report": "write a page about a run, or about several side by side",
     "lightning": "run a script written for Lightning on Leyden, unchanged",
 }
+NESTED = ("runs", "jobs")  # have commands of their own
 READING = ("runs", "jobs", "report", "reproduce", "submit")  # draw nothing: text and colours are all they print
 
 
@@ -84,7 +86,7 @@ def dispatch(words: list[str]) -> int:
     if words[0] in ("-sc", "--shell-completion"):
         from leyden.config.completion import complete
 
-        return complete(words, {"train": "train"}, list(COMMANDS))
+        return complete(words, {"train": "train"}, list(COMMANDS), {name: partial(_inner, name) for name in NESTED})
     if words[0] not in COMMANDS:
         import difflib
 
@@ -102,3 +104,8 @@ def dispatch(words: list[str]) -> int:
     with terminal.plain_output() if words[0] in READING else nullcontext():
         code: int = command.main(given)
     return code
+
+
+def _inner(command: str) -> list[str]:
+    """Return the commands of a subcommand."""
+    return list(import_module(f"leyden.cli.{command}").COMMANDS)
