@@ -26,7 +26,7 @@ from leyden.launch.ranks import Options, check_machines, report, start
 from leyden.launch.requeue import has_checkpoint
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import RanksWanted, execute, log_of
-from leyden.terminal import complain, printable
+from leyden.terminal import complain, number, printable
 from leyden.tracebacks import FLAG, followed_by, told
 
 
@@ -122,6 +122,6 @@ def table(results: Mapping[str, float]) -> str:
         return "no metrics were logged"
     shown = {printable(name): value for name, value in results.items()}
     width = max(map(len, shown))
-    rows = [f"{name:<{width}}  {value:.6g}" for name, value in sorted(shown.items())]
+    rows = [f"{name:<{width}}  {number(value)}" for name, value in sorted(shown.items())]
     rule = "─" * max(map(len, rows))
     return "\n".join(["", "results", rule, *rows, rule])

@@ -16,7 +16,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from leyden.config.project import project_root, shipped_conf
 from leyden.errors import ConfigurationError
@@ -58,7 +58,7 @@ class ExperimentsSource(ConfigSource):
             header["package"] = header["package"] or "_global_"
         with file.open(encoding="utf-8") as stream:  # a stream, so that YAML errors name the file
             config = OmegaConf.load(stream)
-        if header["package"] == "_global_" and OmegaConf.is_dict(config) and "name" not in config:
+        if header["package"] == "_global_" and isinstance(config, DictConfig) and "name" not in config:
             config["name"] = config_path.removesuffix(".yaml").removeprefix(f"{GROUP}/").replace("/", "_")
         return ConfigResult(config=config, path=self.full_path(), provider=self.provider, header=header)
 
