@@ -18,10 +18,17 @@ came from, what was expected, what to do.
 from __future__ import annotations
 
 import signal
+from typing import ClassVar
 
 
 class LeydenError(Exception):
-    """Root of the tree: catch it to catch whatever Leyden itself complains about."""
+    """Root of the tree: catch it to catch whatever Leyden itself complains about.
+
+    Attributes:
+        shows_cause: Whether the frames of what it was raised from belong to the message: the user's own code failed.
+    """
+
+    shows_cause: ClassVar[bool] = False
 
 
 class ConfigurationError(LeydenError, ValueError):

@@ -24,6 +24,7 @@ from leyden.logger import Logger
 from leyden.metrics import numbers
 from leyden.module import LightningModule
 from leyden.optimizer_groups import OptimizerGroup, SchedulerGroup, configure, prove
+from leyden.selection import switches
 from leyden.trainer import Trainer
 from leyden.warnings import warn_once
 
@@ -98,7 +99,7 @@ class Experiment:
         self.ckpt_path = ckpt_path
         self._optimizer, self._scheduler = self._used(optimizer or None, scheduler or None)
         self.trainer: Trainer = (trainer or Trainer)(
-            callbacks=[each for each in (callbacks or {}).values() if each is not None],
+            callbacks=_not_switched_off(callbacks or {}, getattr(trainer, "keywords", {})),
             logger=[each for each in (logger or {}).values() if each is not None],
         )
         if deterministic:
@@ -168,3 +169,25 @@ class Experiment:
         owner = self.data if self.data is not None else self.model
         contract = LightningDataModule if self.data is not None else LightningModule
         return is_overridden(owner, "test_dataloader", contract)
+
+
+def _not_switched_off(callbacks: Mapping[str, Callback | None], options: Mapping[str, Any]) -> list[Callback]:
+    """Return *callbacks* without those of the default config that an option of the trainer leaves out.
+
+    Raises:
+        ConfigurationError: If one that was added to the default ones is left out by the same option.
+    """
+    kept = {name: each for name, each in callbacks.items() if each is not None}
+    for switch in switches():
+        if options.get(switch.option) is not False:
+            continue
+        if isinstance(kept.get(switch.name), switch.kind):
+            del kept[switch.name]
+        for name, each in kept.items():
+            if isinstance(each, switch.kind):
+                raise ConfigurationError(
+                    f"trainer.{switch.option}=false leaves callbacks such as callbacks.{name}, a "
+                    f"{type(each).__name__}, out. Expected no other one. Leave it out as well: ~callbacks.{name}; or "
+                    f"keep both: trainer.{switch.option}=true"
+                )
+    return list(kept.values())

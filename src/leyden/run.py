@@ -8,11 +8,12 @@ if __name__ == "__main__":
     from leyden.processes import signals
 
     signals.start()
-    from leyden import terminal
+    from leyden import terminal, tracebacks
     from leyden.cli import startup, streams
 
     streams.endure()
     terminal.prepare()
+    tracebacks.prepare()
     startup.begin(["run", *sys.argv[1:]])
     from leyden.cli.masked_output import mask
     from leyden.cli.run import main

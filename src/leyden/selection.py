@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -130,22 +131,45 @@ def choose_callbacks(given: Any, checkpointing: bool | None, bar: bool | None, s
                 f"Trainer(callbacks=...) was given {callback!r:.80} of type {type(callback).__name__}. "
                 "Expected instances of leyden.Callback."
             )
-    from leyden.callbacks import ModelCheckpoint, ModelSummary, ProgressBar, default_progress_bar
-
-    for kind, wanted, option, make in (
-        (Checkpoint, checkpointing, "enable_checkpointing", ModelCheckpoint),
-        (ProgressBar, bar, "enable_progress_bar", default_progress_bar),
-        (ModelSummary, summary, "enable_model_summary", ModelSummary),
-    ):
-        present = [callback for callback in callbacks if isinstance(callback, kind)]
-        if wanted is False and present:
+    wanted = {"enable_checkpointing": checkpointing, "enable_progress_bar": bar, "enable_model_summary": summary}
+    for switch in switches():
+        present = [callback for callback in callbacks if isinstance(callback, switch.kind)]
+        if wanted[switch.option] is False and present:
             raise ConfigurationError(
-                f"Trainer({option}=False) was given together with the callback {type(present[0]).__name__}. "
+                f"Trainer({switch.option}=False) was given together with the callback {type(present[0]).__name__}. "
                 "Drop one of the two."
             )
-        if not present and wanted is not False:
-            callbacks.append(make())
+        if not present and wanted[switch.option] is not False:
+            callbacks.append(switch.make())
     return callbacks
+
+
+@dataclass(frozen=True)
+class Switch:
+    """An option of the trainer that leaves out a kind of callback.
+
+    Args:
+        option: Its name; False leaves the kind out.
+        name: Of the one that the default config has.
+        kind: Of the callbacks.
+        make: Makes the one that the trainer takes by itself.
+    """
+
+    option: str
+    name: str
+    kind: type[Callback]
+    make: Callable[[], Callback]
+
+
+def switches() -> tuple[Switch, ...]:
+    """Return the options that leave out a kind of callback."""
+    from leyden.callbacks import ModelCheckpoint, ModelSummary, ProgressBar, default_progress_bar
+
+    return (
+        Switch("enable_checkpointing", "model_checkpoint", Checkpoint, ModelCheckpoint),
+        Switch("enable_progress_bar", "progress_bar", ProgressBar, default_progress_bar),
+        Switch("enable_model_summary", "model_summary", ModelSummary, ModelSummary),
+    )
 
 
 def choose_plugins(plugins: Any, precision: Any) -> tuple[Any, AsyncCheckpointIO | None]:

@@ -2,6 +2,7 @@ r"""What is printed came out of files, and files may be made by anybody: text is
 
     printable(text)         one line: a name, a path, a cell of a table
     printable_lines(text)   several: an error, a config, a traceback, the end of a log
+    number(value)           a metric, four significant digits
     Decoder                 a log as it grows, whose bytes may be cut anywhere
     complain(error)         an error on the standard error stream
     plain_output()          a second wall: both streams let nothing but text and colours through
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import re
 import sys
 import warnings
@@ -28,9 +30,13 @@ LONGEST = 4000  # letters of a line; longer ones are cut
 _HARMLESS = (
     frozenset("\xa0\u1680\u202f\u205f\u3000") | frozenset(map(chr, range(0x2000, 0x200B))) | {"\u200c", "\u200d"}
 )
+_PLAIN = {"─": "-", "━": "-", "│": "|", "·": "-", "…": "...", "→": "->", "←": "<-", "—": "-", "✓": "+", "✗": "x",
+          "±": "+-", "●": "*", "█": "#", "▸": ">", "“": '"', "”": '"'}  # fmt: skip
+PLAIN_SIGNS = "leyden-plain"  # how a text is encoded whose signs an encoding may lack: see `encodable`
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 _format_warning = warnings.formatwarning
 _CLEAR = "\x1b[H\x1b[2J"
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def printable(text: object, longest: int = LONGEST) -> str:
@@ -61,6 +67,17 @@ def printable_lines(text: object, longest: int = LONGEST) -> str:
     if not said.replace("\n", "").replace("\t", "").isprintable():
         said = _shown(said.replace("\r\n", "\n").replace("\r", "\n"), "\n\t")
     return "\n".join(_cut(line, longest) for line in said.split("\n")) if len(said) > longest else said
+
+
+def number(value: float) -> str:
+    """Write a number for a person: four significant digits, and all digits before the point of a number below 1e7."""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+
+
+def encodable(text: str) -> str:
+    """Return *text* with plain signs in the place of those that the encoding of the standard output lacks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text if text.isascii() else text.encode(encoding, PLAIN_SIGNS).decode(encoding)
 
 
 def as_json(value: Any) -> str:
@@ -168,6 +185,8 @@ def _traceback(kind: type[BaseException], error: BaseException, trace: Traceback
 def _warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
+    if filename.startswith(_PACKAGE):  # about nothing in the user's code: a line of ours would mislead
+        return printable_lines(f"{category.__name__}: {message}\n")
     return printable_lines(_format_warning(message, category, filename, lineno, line))
 
 
@@ -183,3 +202,15 @@ def _escape(letter: str) -> str:
 
 def _cut(line: str, longest: int) -> str:
     return line if len(line) <= longest else f"{line[:longest]}… ({len(line) - longest} letters more)"
+
+
+def _plain_sign(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    if "\udc80" <= sign <= "\udcff":  # a byte of a file's name that is no text
+        return bytes([ord(sign) - 0xDC00]), error.start + 1
+    return _PLAIN.get(sign, sign.encode("ascii", "backslashreplace").decode("ascii")), error.start + 1
+
+
+codecs.register_error(PLAIN_SIGNS, _plain_sign)

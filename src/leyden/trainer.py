@@ -54,6 +54,7 @@ from leyden.profiler import Profiler
 from leyden.progress import Progress
 from leyden.state import RunningStage, TrainerFn, TrainerState
 from leyden.strategy import Strategy
+from leyden.terminal import encodable, number
 from leyden.warnings import warn_once
 
 Count = Annotated[int, Ge(0)]
@@ -880,7 +881,7 @@ class Trainer:
     def _report(self, found: list[dict[str, Tensor]], kind: str, verbose: bool) -> list[dict[str, float]]:
         results = [numbers(values) for values in found]
         if verbose and any(results):
-            self.print(_table(results, kind))
+            self.print(encodable(_table(results, kind)))
         return results
 
 
@@ -902,7 +903,7 @@ def _table(results: list[dict[str, float]], kind: str) -> str:
     plain = [{name.split("/dataloader_idx_")[0]: value for name, value in result.items()} for result in results]
     names = sorted({name for result in plain for name in result})
     head = [f"{kind} metric", *(["value"] if len(plain) == 1 else [f"loader {index}" for index in range(len(plain))])]
-    rows = [[name, *(f"{result[name]:.6g}" if name in result else "" for result in plain)] for name in names]
+    rows = [[name, *(number(result[name]) if name in result else "" for result in plain)] for name in names]
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]

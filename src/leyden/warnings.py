@@ -1,10 +1,13 @@
-"""Warnings and messages of the package: said once each, by rank 0 alone."""
+"""Warnings and messages of the package: said once each, by rank 0 alone, and about the user's own line."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
+
+from leyden.tracebacks import is_own
 
 log = logging.getLogger("leyden")
 
@@ -21,4 +24,17 @@ def warn_once(message: str, category: type[Warning] = UserWarning) -> None:
     if message in _SAID or rank() != 0:
         return
     _SAID.add(message)
-    warnings.warn(message, category, stacklevel=3)
+    warn(message, category)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn with *message*, about the innermost line of the user's own that has led to it; about ours where none has."""
+    frame = sys._getframe(1)
+    while not is_own(frame.f_code.co_filename):
+        if frame.f_back is None:
+            warnings.warn(message, category, stacklevel=3)
+            return
+        frame = frame.f_back
+    place, names = frame.f_code.co_filename, frame.f_globals
+    registry = names.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(message, category, place, frame.f_lineno, names.get("__name__"), registry)

@@ -144,7 +144,9 @@ def test_a_package_that_imports_a_name_late_shows_the_error_of_doing_so(things, 
     late = "def __getattr__(name):\n    raise OSError(f'no {name} today')\n"
     write(things, {"things/__init__.py": late})
 
-    assert messages({"_target_": "things.Net"})["_target_"] == "importing things.Net failed: OSError: no Net today"
+    assert messages({"_target_": "things.Net"})["_target_"] == (
+        "importing things.Net failed: OSError: no Net today (raised at things/__init__.py:2)"
+    )
 
 
 def test_values_that_are_missing_or_refer_to_nothing_are_all_named(things):

@@ -6,8 +6,11 @@ import os
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
+
+from leyden.cli.main import NESTED, main
 
 PROGRAM = f"""
     #!{sys.executable}
@@ -16,7 +19,8 @@ PROGRAM = f"""
     from leyden.config.app import run_app
 
     if sys.argv[1] in ("-sc", "--shell-completion"):
-        sys.exit(complete(sys.argv[1:], {{"train": "train"}}, ["train", "evaluate", "runs"]))
+        inner = {{"runs": lambda: ["show", "ls"]}}
+        sys.exit(complete(sys.argv[1:], {{"train": "train"}}, ["train", "evaluate", "runs"], inner))
     sys.exit(run_app("train", sys.argv[2:], lambda config, context: 0))
 """
 
@@ -47,6 +51,14 @@ def shell(tmp_path_factory, write, three_files):
         ("leyden train experiment=m", ["experiment=mine"]),
         ("leyden train seed=3 optimizer.l", ["optimizer.lr="]),
         ("leyden evaluate runs/", []),
+        ("leyden train model.hid", ["model.hidden="]),
+        ("leyden train model.hidden=", ["model.hidden=[128]"]),
+        ("leyden train tags", ["tags="]),
+        ("leyden train tags=", ["tags=[]"]),
+        ("leyden train logger.c", ["logger.csv."]),
+        ("leyden runs ", ["ls", "show"]),
+        ("leyden runs s", ["show"]),
+        ("leyden runs show r", []),
     ],
 )
 def test_a_line_is_completed(shell, line, offered):
@@ -59,6 +71,15 @@ def test_a_line_is_completed(shell, line, offered):
     )
 
     assert [word for word in out.split("\n") if word] == offered
+
+
+@pytest.mark.parametrize("command", NESTED)
+def test_the_commands_of_a_command_are_completed(command, capsys, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", f"leyden {command} ")
+
+    assert main(["-sc", "query=bash"]) == 0
+
+    assert capsys.readouterr().out.split() == sorted(import_module(f"leyden.cli.{command}").COMMANDS)
 
 
 def test_the_program_itself_installs_the_completion_too(shell):

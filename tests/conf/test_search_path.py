@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from leyden.config.build import build
 from leyden.config.check import check
 from leyden.config.compose import compose
@@ -24,6 +26,37 @@ def test_an_experiment_folder_is_an_option_of_the_group_experiment(project):
     assert composed.config.name == "mine"
     assert composed.config.model.width == 16
     assert composed.choices["model"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name"),
+    [
+        ("experiments/quiet/experiment.yaml", "seed: 3\n", "quiet"),
+        ("experiments/quiet/experiment.yaml", "seed: 3\nname: said\n", "said"),
+        ("conf/experiment/quiet.yaml", "# @package _global_\nseed: 3\n", "quiet"),
+        ("conf/experiment/quiet.yaml", "# @package _global_\nseed: 3\nname: said\n", "said"),
+        ("conf/experiment/deep/quiet.yaml", "# @package _global_\nseed: 3\n", "deep_quiet"),
+    ],
+)
+def test_an_experiment_that_says_no_name_has_its_own(file, text, name, project, write):
+    write(project, {file: text})
+    slug = file.removeprefix("conf/experiment/").removeprefix("experiments/").removesuffix("/experiment.yaml")
+
+    composed = compose([f"experiment={slug.removesuffix('.yaml')}"])
+
+    assert (composed.config.name, composed.config.seed) == (name, 3)
+    assert check(composed.config, composed.origins) == []
+    assert compose([f"experiment={slug.removesuffix('.yaml')}", "name=typed"]).config.name == "typed"
+    assert compose([]).config.name == "digits_mlp"
+
+
+def test_an_experiment_on_top_of_another_has_a_name_of_its_own(project, write):
+    write(project, {"experiments/above/experiment.yaml": "defaults:\n  - mine\n  - _self_\n"})
+
+    composed = compose(["experiment=above"])
+
+    assert composed.config.name == "above"
+    assert composed.config.model.width == 16
 
 
 def test_the_code_in_an_experiment_folder_is_imported_and_built(project):

@@ -35,10 +35,10 @@ def rows(said):
     return [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
 
 
-def on_a_terminal(folder, *words, answer=b""):
+def on_a_terminal(folder, *words, answer=b"", width=120):
     """Run ``leyden words`` on a pseudo-terminal, and return what it showed."""
     ours, theirs = pty.openpty()
-    environment = {**ENVIRONMENT, "COLUMNS": "120"}
+    environment = {**ENVIRONMENT, "COLUMNS": str(width)}
     process = subprocess.Popen(
         [sys.executable, "-m", "leyden", *words],
         cwd=folder,

@@ -91,6 +91,15 @@ def test_an_error_of_its_own_is_told_with_its_place_and_is_never_requeued(tmp_pa
     assert "first attempt" not in "".join(answer.trace.lines)
 
 
+def test_a_run_whose_queue_is_gone_was_never_begun_and_that_is_said_once(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    answer = asked(run(tmp_path, {"status": "queued"}, {"launcher": "local", "id": f"{ended.pid}_0"}))
+
+    assert words(answer).lower().count("never begun") == 1
+    assert "It was never begun: its queue is gone." in words(answer)
+
+
 def test_of_several_ranks_the_first_real_error_counts(tmp_path):
     path = run(tmp_path, {"status": "failed", "error": "RuntimeError: Connection closed by peer"})
     echo = LOG.format(second=1, error="RuntimeError: [gloo] Connection closed by peer [127.0.0.1]:1")

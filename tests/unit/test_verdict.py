@@ -48,6 +48,14 @@ def test_the_last_bit_of_one_loss_is_found(run):
     assert verdict.difference == other - 0.5
 
 
+def test_numbers_are_written_as_python_writes_them(run):
+    verdict = compare(run("then"), run("now", losses=(1.0, 0.75, float("nan")), metrics=[("loss", 0.3)]), 1e-4)
+
+    said = " ".join(check.said for check in verdict.checks)
+    assert "0.5 then, 0.75 now" in said
+    assert "np." not in said
+
+
 def test_a_difference_above_the_tolerance_is_different(run):
     then, now = run("then"), run("now", losses=(1.0, 0.51, 0.25), final="cc")
 

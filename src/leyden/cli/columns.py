@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from textwrap import wrap
 
+from leyden import terminal
 from leyden.runs.record.state import RunState
 from leyden.terminal import LONGEST, printable
 
@@ -20,6 +22,7 @@ COLOURS: dict[str, int] = {
     RunState.DEAD: 31,
 }
 _GAP = "  "
+_GIVEN = 24  # letters that are left of the column that gives, before others are left out
 
 
 def on_terminal() -> bool:
@@ -37,35 +40,88 @@ def coloured(text: str, code: int | None) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if code and on_terminal() and not os.environ.get("NO_COLOR") else text
 
 
-def render(header: Sequence[str], rows: Sequence[Sequence[str]], give: int | None = None) -> list[str]:
+def render(
+    header: Sequence[str], rows: Sequence[Sequence[str]], give: int | None = None, spare: Sequence[int] = ()
+) -> list[str]:
     """Return the lines of a table.
 
+    Where a line would be longer than the terminal, in this order: columns without anything in them are left out, the
+    folder that all names begin with and columns that are equal in all rows are told once below, the column that gives
+    is cut, others are left out and named below, and only then are cells cut.
+
     Args:
-        header: Names of the columns.
+        header: Names of the columns; the first one is that of the rows' names.
         rows: Cells, as many as there are names. One that is a word of `COLOURS`, or begins
             with one, is coloured.
-        give: The column that is cut first where a line would be longer than the terminal.
+        give: The column that is cut first.
+        spare: Columns that may be left out, in this order.
     """
     cells = [[printable(cell) for cell in row] for row in [header, *rows]]
     if not on_terminal():
         return ["\t".join(row) for row in cells]
     width = shutil.get_terminal_size((100, 24)).columns
-    widths = _fitted([max(map(len, column)) for column in zip(*cells, strict=True)], width, give)
+    chosen, notes = _columns(cells, width, give, spare)
+    cells = [[row[at] for at in chosen] for row in cells]
+    widths = _fitted(_widths(cells), width, None if give is None or give not in chosen else chosen.index(give))
     lines = [[_cut(cell, space) for cell, space in zip(row, widths, strict=True)] for row in cells]
     first = coloured(_GAP.join(lines[0]).rstrip(), 1)
-    return [first, *(_GAP.join(_painted(cell) for cell in line).rstrip() for line in lines[1:])]
+    body = (_GAP.join(_painted(cell) for cell in line).rstrip() for line in lines[1:])
+    return [first, *body, *(line for note in notes for line in wrap(note, width))]
+
+
+def _columns(cells: list[list[str]], width: int, give: int | None, spare: Sequence[int]) -> tuple[list[int], list[str]]:
+    """Return which columns of a table are shown, and what is said about the others; names in *cells* get shorter."""
+    chosen, notes = list(range(len(cells[0]))), []
+
+    def drop(candidates: Iterable[int]) -> list[int]:
+        dropped = []
+        for at in candidates:
+            widths = _widths(cells)
+            if give is not None:
+                widths[give] = min(widths[give], _GIVEN)
+            if _line([widths[each] for each in chosen]) <= width:
+                break
+            chosen.remove(at)
+            dropped.append(at)
+        return dropped
+
+    values = [{row[at] for row in cells[1:]} for at in chosen]
+    drop([at for at in (*spare, give) if at is not None and spare and values[at] <= {""}])
+    folder = (
+        os.path.commonpath(values[0]) if spare and len(cells) > 2 and not any(map(os.path.isabs, values[0])) else ""
+    )
+    if folder and folder not in values[0] and _line(_widths(cells)) > width:
+        for row in cells[1:]:
+            row[0] = row[0].removeprefix(f"{folder}/")
+        notes.append(f"all in: {folder}")
+    equal = drop([at for at in spare if at in chosen and len(cells) > 2 and len(values[at]) == 1])
+    others = drop([at for at in spare if at in chosen])
+    if equal:
+        notes.append(f"the same for all: {', '.join(f'{cells[0][at]} {cells[1][at]}' for at in sorted(equal))}")
+    if others:
+        notes.append(f"no room for: {', '.join(cells[0][at] for at in sorted(others))}")
+    return chosen, notes
+
+
+def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*cells, strict=True)]
+
+
+def _line(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
 def _fitted(widths: list[int], width: int, give: int | None) -> list[int]:
-    """Take from the column that gives, then from the widest ones, what the terminal has not."""
-    over = sum(widths) + len(_GAP) * (len(widths) - 1) - width
+    """Take from the column that gives, then from the widest ones, what the terminal has not; from the names last."""
+    over = _line(widths) - width
     if give is not None and over > 0:
         taken = min(over, max(0, widths[give] - 4))
         widths[give] -= taken
         over -= taken
-    while over > 0 and max(widths) > 12:
-        widths[widths.index(max(widths))] -= 1
-        over -= 1
+    for least, columns in ((12, range(1, len(widths))), (12, range(1)), (4, range(len(widths)))):
+        while over > 0 and max((widths[at] for at in columns), default=0) > least:
+            widths[max(columns, key=lambda at: widths[at])] -= 1
+            over -= 1
     return widths
 
 
@@ -94,7 +150,7 @@ def span(seconds: float | None) -> str:
 
 
 def number(value: object) -> str:
-    """Write a value for a person: floats with six digits."""
+    """Write a value for a person: floats with four significant digits."""
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return terminal.number(value)
     return "" if value is None else str(value)

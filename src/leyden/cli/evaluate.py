@@ -9,6 +9,7 @@ from leyden.cli.trusting import add_trust
 from leyden.errors import LeydenError
 from leyden.runs.inference import find
 from leyden.terminal import complain, printable
+from leyden.tracebacks import told
 
 
 def parser(command: str, description: str) -> ArgumentParser:
@@ -33,6 +34,6 @@ def main(argv: Sequence[str]) -> int:
         evaluate = trainer.validate if arguments.validate else trainer.test
         evaluate(experiment.model, datamodule=experiment.data, ckpt_path=str(trained.checkpoint))
     except LeydenError as error:
-        complain(error)
+        complain(told(error))
         return 2
     return 0

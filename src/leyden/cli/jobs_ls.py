@@ -23,6 +23,7 @@ from leyden.terminal import as_json, clear
 
 STATES = tuple(each.value for each in RunState)
 LAUNCHERS = (SLURM, LOCAL, RANKS, "none")
+SPARE = ("node", "epoch", "launcher", "age", "step", "job")  # left out where there is no room, the first one first
 COLUMNS = ("run", "launcher", "job", "state", "epoch", "step", "age", "node", "reason")
 
 
@@ -71,7 +72,7 @@ def table(jobs: Sequence[Job]) -> list[str]:
     if not jobs and on_terminal():
         return ["no jobs wait, run or have ended lately: --all shows older ones"]
     rows = [[_cell(key, value) for key, value in _shown(job).items()] for job in jobs]
-    return render(COLUMNS, rows, COLUMNS.index("reason"))
+    return render(COLUMNS, rows, COLUMNS.index("reason"), [COLUMNS.index(key) for key in SPARE])
 
 
 def _shown(job: Job) -> dict[str, object]:

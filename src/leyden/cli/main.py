@@ -9,10 +9,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from importlib import import_module
 
-from leyden import __version__, terminal
+from leyden import __version__, terminal, tracebacks
 from leyden.cli import startup, streams
+from leyden.errors import ConfigurationError
 from leyden.processes import signals
 
 COMMANDS = {
@@ -28,6 +30,7 @@ COMMANDS = {
     "report": "write a page about a run, or about several side by side",
     "lightning": "run a script written for Lightning on Leyden, unchanged",
 }
+NESTED = ("runs", "jobs")  # have commands of their own
 READING = ("runs", "jobs", "report", "reproduce", "submit")  # draw nothing: text and colours are all they print
 
 
@@ -42,6 +45,7 @@ def usage() -> str:
             *lines,
             "",
             "  leyden COMMAND --help        what it takes",
+            "  ... --traceback full         every frame of an exception; train, run, evaluate, predict, reproduce",
             "  leyden --version             which version this is",
             '  eval "$(leyden -sc install=bash)"   complete commands, groups and keys with <TAB>',
         ]
@@ -54,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signals.start()
         streams.endure()
         terminal.prepare()
+        tracebacks.prepare()
         startup.begin(sys.argv[1:])
     try:
         return dispatch(list(sys.argv[1:] if argv is None else argv))
@@ -81,7 +86,7 @@ def dispatch(words: list[str]) -> int:
     if words[0] in ("-sc", "--shell-completion"):
         from leyden.config.completion import complete
 
-        return complete(words, {"train": "train"}, list(COMMANDS))
+        return complete(words, {"train": "train"}, list(COMMANDS), {name: partial(_inner, name) for name in NESTED})
     if words[0] not in COMMANDS:
         import difflib
 
@@ -91,6 +96,16 @@ def dispatch(words: list[str]) -> int:
         return 2
     command = import_module(f"leyden.cli.{words[0]}")
     signals.interrupt_as_usual()
+    try:
+        given = tracebacks.taken(words[1:]) if words[0] in startup.EXECUTING else words[1:]
+    except ConfigurationError as error:
+        terminal.complain(error)
+        return 2
     with terminal.plain_output() if words[0] in READING else nullcontext():
-        code: int = command.main(words[1:])
+        code: int = command.main(given)
     return code
+
+
+def _inner(command: str) -> list[str]:
+    """Return the commands of a subcommand."""
+    return list(import_module(f"leyden.cli.{command}").COMMANDS)

@@ -18,9 +18,10 @@ from leyden.launch import surviving
 from leyden.launch.ranks import Options, check_machines, report, start
 from leyden.launch.requeue import has_checkpoint
 from leyden.runs.directory import RunDirectory
-from leyden.runs.execution import RanksWanted, execute
+from leyden.runs.execution import RanksWanted, execute, log_of
 from leyden.runs.refused import discard
-from leyden.terminal import complain, printable
+from leyden.terminal import complain, number, printable
+from leyden.tracebacks import FLAG, followed_by, told
 
 USAGE = 2  # exit code of what cannot be meant
 
@@ -83,28 +84,39 @@ def _executed(
             complain(f"{error}\nrun directory  {place}")
         return 2 if error.refused else 1
     except LeydenError as error:
-        meant = not isinstance(error, (ConfigurationError, CheckpointError))
-        refused = not meant or isinstance(error, RunError)
+        mistaken = isinstance(error, (ConfigurationError, CheckpointError))
+        refused = mistaken or isinstance(error, RunError)
         report.write(error)
         full = disk.trouble(error.__cause__, directory.path, place) if isinstance(error.__cause__, OSError) else None
         if first or not refused:  # what cannot be meant is the same on all ranks
             epochs = 0 if experiment is None else experiment.trainer.current_epoch
-            gone = not meant and new is not None and ranks.current() is None and discard(directory.path, new, epochs)
-            complain(full or (str(error) if gone else f"{error}\nrun directory  {place}"))
+            gone = mistaken and new is not None and ranks.current() is None and discard(directory.path, new, epochs)
+            complain(full or (told(error) if gone else f"{told(error)}\nrun directory  {place}"))
         return USAGE if refused else 1
     except RanksWanted:
         raise
     except Exception as error:
         report.write(error)
         said = disk.trouble(error, directory.path, place) if isinstance(error, OSError) else None
-        print(said or f"run directory  {place}\n", file=sys.stderr)
         if said is None:
+            followed_by(error, _next(directory))
             raise
+        complain(said)
         return 1
     if first:
         print(table(results))
         print(f"run directory  {place}")
     return 0
+
+
+def _next(directory: RunDirectory) -> str:
+    """Say where a run lies that an exception has ended, where all of it is written down, and what to do."""
+    goes_on = "goes on from its last checkpoint" if has_checkpoint(directory.path) else "begins anew"
+    return (
+        f"\nrun directory  {shown(directory.path)}"
+        f"\nall frames     in its logs/{log_of(directory).name}; here with {FLAG} full"
+        f"\nonce mended    leyden run {shown(directory.path)}\n               {goes_on}"
+    )
 
 
 def _kept(directory: RunDirectory, stop: Interrupted) -> str:
@@ -120,6 +132,6 @@ def table(results: Mapping[str, float]) -> str:
         return "no metrics were logged"
     shown = {printable(name): value for name, value in results.items()}
     width = max(map(len, shown))
-    rows = [f"{name:<{width}}  {value:.6g}" for name, value in sorted(shown.items())]
+    rows = [f"{name:<{width}}  {number(value)}" for name, value in sorted(shown.items())]
     rule = "─" * max(map(len, rows))
     return "\n".join(["", "results", rule, *rows, rule])

@@ -12,6 +12,7 @@ from leyden.cli.evaluate import parser
 from leyden.errors import ConfigurationError, LeydenError
 from leyden.runs.inference import find
 from leyden.terminal import complain, printable
+from leyden.tracebacks import told
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
         )
         atomic.write(output, lambda file: torch.save(found, file))
     except LeydenError as error:
-        complain(error)
+        complain(told(error))
         return 2
     print(f"{len(found or [])} batches of predictions in {printable(output)}")
     return 0

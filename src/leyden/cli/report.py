@@ -9,6 +9,8 @@ from pathlib import Path
 
 from leyden import atomic
 from leyden.errors import ConfigurationError, RunError
+from leyden.launch.jobs.listing import in_order, runs_meant
+from leyden.runs.listing import default_root
 from leyden.terminal import complain, printable
 
 
@@ -17,7 +19,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     try:
         out = _free(arguments.out)
-        atomic.write_text(out, _written(arguments.directories))
+        atomic.write_text(out, _written(arguments.places, arguments.root or default_root()))
     except (ConfigurationError, RunError) as error:
         complain(error)
         return 2
@@ -27,10 +29,27 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _written(directories: Sequence[str]) -> str:
+def _written(places: Sequence[str], root: Path) -> str:
     from leyden.runs.report import gather, page
 
-    return page([gather(path) for path in dict.fromkeys(directories)])
+    return page([gather(path) for path in _directories(places, root)])
+
+
+def _directories(places: Sequence[str], root: Path) -> list[str]:
+    """Return the run directories meant by *places*, those of a folder in the order of their names.
+
+    Raises:
+        RunError: If there are none.
+    """
+    found = []
+    for place in places:
+        if (Path(place) / "config.yaml").is_file():  # whatever else it lacks: the report says so
+            found.append(place)
+        else:
+            found += sorted((run.path for run in runs_meant([place], root)), key=in_order)
+    if not found:
+        raise RunError(f"there are no runs in {', '.join(places)}. Give run directories, or a folder that holds some.")
+    return list(dict.fromkeys(found))
 
 
 def _free(out: Path) -> Path:
@@ -60,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Write one HTML page about a run or a comparison of several: curves, results, config, manifest, "
         "reproduction. It holds everything it shows, and needs no network.",
     )
-    parser.add_argument("directories", nargs="+", metavar="DIR", help="what leyden train made")
+    parser.add_argument(
+        "places", nargs="+", metavar="PLACE", help="a run directory, a folder with runs in it (of a grid, say), or last"
+    )
+    parser.add_argument("--in", dest="root", metavar="FOLDER", type=Path, help="the output folder (default: runs)")
     parser.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE.html", help="(%(default)s)")
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     return parser

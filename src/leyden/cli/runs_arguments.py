@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import fill, indent
 
 from leyden.cli.columns import number, on_terminal, span
+from leyden.launch.jobs.listing import runs_meant
 from leyden.runs.listing import FIELDS, MISSING, TIMES, Run, default_root, list_runs
-from leyden.runs.query import conditions, ordered, select
+from leyden.runs.query import condition, conditions, ordered, select
 from leyden.runs.record.state import UNSETTLED
 from leyden.terminal import complain, printable
 
 _PROBLEMS = 10  # that are said
-CONDITIONS = """conditions:
+CONDITIONS = """places:
+  Runs are named by their directories, by a folder with runs in it (of a grid, say), by a pattern in quotes
+  ('runs/multirun/*'), by a part of their names, or by the word last.
+conditions:
   status=finished  seed=1,2,3  model.hidden=[64]  optimizer=adamw  'test_acc>0.97'  'age<2d'  name~mlp
   Keys of the config, options of groups, metrics, and
 {fields}.
@@ -53,10 +58,23 @@ def parse(made: ArgumentParser, argv: Sequence[str]) -> Namespace:
 
 
 def selected(arguments: Namespace, words: Sequence[str]) -> list[Run]:
-    """Return the runs that meet the conditions in *words*, in the order of ``--sort``, the newest first without."""
-    found = select(list_runs(arguments.root), conditions(words))
+    """Return the runs that meet the conditions in *words*, in the order of ``--sort``, the newest first without.
+
+    Words that are no conditions say of which runs: folders, patterns, parts of names, or last.
+
+    Raises:
+        RunError: If a word means no run.
+    """
+    places = places_in(words)
+    runs = runs_meant(places, arguments.root) if places else list_runs(arguments.root)
+    found = select(runs, conditions(word for word in words if word not in places))
     keys = [key for given in getattr(arguments, "sort", None) or () for key in given.split(",")]
     return ordered(found, keys)
+
+
+def places_in(words: Sequence[str]) -> list[str]:
+    """Return those of *words* that say where runs are, rather than what they have to meet."""
+    return [word for word in words if os.path.isdir(word) or condition(word) is None]
 
 
 def report_problems(found: Iterable[tuple[str, str]]) -> None:
@@ -70,20 +88,9 @@ def report_problems(found: Iterable[tuple[str, str]]) -> None:
 
 def keys_of(words: Sequence[str], sort: Sequence[str]) -> list[str]:
     """Return the keys that a table should show, since they were compared or sorted by; not those all rows share."""
-    compared = [each.key for each in conditions(words) if each.operator != "=" or len(each.texts) > 1]
+    stated = (each for word in words if not os.path.isdir(word) and (each := condition(word)) is not None)
+    compared = [each.key for each in stated if each.operator != "=" or len(each.texts) > 1]
     return list(dict.fromkeys([*compared, *(key.removeprefix("-") for given in sort for key in given.split(","))]))
-
-
-def metrics_of(runs: Sequence[Run], limit: int = 3) -> list[str]:
-    """Return the metrics that most of *runs* have: of tests first, then of validation."""
-    counts: dict[str, int] = {}
-    for run in runs:
-        for name in run.facts["metrics"]:
-            counts[name] = counts.get(name, 0) + 1
-    kinds = ("test", "val")
-    rank = {name: next((at for at, kind in enumerate(kinds) if name.startswith(kind)), len(kinds)) for name in counts}
-    chosen = [name for name in counts if rank[name] < len(kinds)] or list(counts)
-    return sorted(chosen, key=lambda name: (-counts[name], rank[name]))[:limit]
 
 
 def cell(run: Run, key: str) -> str:
@@ -97,7 +104,7 @@ def cell(run: Run, key: str) -> str:
         return span(value) if on_terminal() else f"{value:.0f}"
     if key == "run" and run.facts["pinned"] and on_terminal():
         return f"{value} *"
-    return number(value) if on_terminal() else str(value)
+    return number(value)
 
 
 def status(run: Run) -> str:

@@ -7,22 +7,20 @@ from collections.abc import Sequence
 
 from leyden.cli.runs_arguments import parse, parser, selected
 from leyden.cli.runs_ls import default_columns, table
-from leyden.errors import ConfigurationError, RunError
+from leyden.errors import RunError
 from leyden.runs.exporting import nested
 from leyden.runs.listing import Run
 from leyden.runs.query import ordered, require
 from leyden.runs.record.state import RunState
+from leyden.runs.sweep import smaller_is_better
 from leyden.terminal import as_json, printable
-
-SMALL = tuple("loss error err nll perplexity ppl mae mse rmse wer cer bpc fid".split())
-LARGE = tuple("acc accuracy auc auroc f1 iou map precision recall dice bleu psnr r2 score".split())
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser("best", "Find the finished run with the best value of a metric.", filters=True)
     options.add_argument("metric", help="its name, test_acc say")
-    options.add_argument("conditions", nargs="*", metavar="KEY=VALUE", help="look only at runs that meet all of them")
+    options.add_argument("conditions", nargs="*", metavar="PLACE|KEY=VALUE", help="only runs there that meet them")
     direction = options.add_mutually_exclusive_group()
     direction.add_argument("--min", action="store_true", help="the smallest is the best, as with val_loss")
     direction.add_argument("--max", action="store_true", help="the largest is the best, as with test_acc")
@@ -56,21 +54,6 @@ def best(runs: Sequence[Run], metric: str, smallest: bool, unfinished: bool) -> 
         kind = "run" if unfinished else "finished run"
         raise RunError(f"no {kind} among {len(runs)} has a finite value of {metric!r}. See them: leyden runs ls")
     return ordered(there, [metric if smallest else f"-{metric}"])
-
-
-def smaller_is_better(metric: str) -> bool:
-    """Tell by the name of a metric which end is the good one.
-
-    Raises:
-        ConfigurationError: If the name does not tell.
-    """
-    words = metric.lower().replace("/", "_").replace("-", "_").replace(".", "_").split("_")
-    small, large = ({*words} & {*names} for names in (SMALL, LARGE))
-    if bool(small) == bool(large):
-        raise ConfigurationError(
-            f"whether a small or a large {metric!r} is good cannot be told by its name. Say --min or --max."
-        )
-    return bool(small)
 
 
 def _finite(value: object) -> bool:

@@ -57,7 +57,7 @@ def _table(section: str, names: Sequence[str], rows: Sequence[Difference]) -> li
     deltas = [delta(row) if section == "metrics" else None for row in rows]
     numbers = any(each is not None for each in deltas)
     header = [section, *names, *(["difference"] if numbers else [])]
-    ends = [[("" if each is None else f"{each:+.6g}")] if numbers else [] for each in deltas]
+    ends = [[("" if each is None else f"{each:+.4g}")] if numbers else [] for each in deltas]
     return render(header, [[row.key, *map(_cell, row.values), *end] for row, end in zip(rows, ends, strict=True)])
 
 

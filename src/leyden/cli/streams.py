@@ -9,18 +9,16 @@ closed                      leyden train >&-           as if it were /dev/null
 
 from __future__ import annotations
 
-import codecs
 import errno
 import io
 import os
 import sys
 from typing import Any, TextIO
 
+from leyden.terminal import PLAIN_SIGNS
+
 _GONE = (errno.EPIPE, errno.EIO)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_PLAIN = {"─": "-", "━": "-", "│": "|", "·": "-", "…": "...", "→": "->", "←": "<-", "—": "-", "✓": "+", "✗": "x",
-          "●": "*", "█": "#", "▸": ">", "“": '"', "”": '"'}  # fmt: skip
-_ERRORS = "leyden-plain"
 
 
 class _EnduringFile(io.FileIO):
@@ -41,7 +39,6 @@ class _EnduringFile(io.FileIO):
 
 def endure() -> None:
     """Replace this process's standard streams by ones that raise neither for their reader nor for their encoding."""
-    codecs.register_error(_ERRORS, _plain)
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is None:
@@ -64,15 +61,6 @@ def reader_gone() -> bool:
 
 def _enduring(descriptor: int, encoding: str, line_buffering: bool = True, write_through: bool = False) -> TextIO:
     file = io.BufferedWriter(_EnduringFile(descriptor, "w", closefd=False))
-    found = io.TextIOWrapper(file, encoding, _ERRORS, line_buffering=line_buffering, write_through=write_through)
+    found = io.TextIOWrapper(file, encoding, PLAIN_SIGNS, line_buffering=line_buffering, write_through=write_through)
     vars(found)["mode"] = "w"  # as Python's own streams have one
     return found
-
-
-def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    sign = error.object[error.start]
-    if "\udc80" <= sign <= "\udcff":  # a byte of a file's name that is no text
-        return bytes([ord(sign) - 0xDC00]), error.start + 1
-    return _PLAIN.get(sign, sign.encode("ascii", "backslashreplace").decode("ascii")), error.start + 1

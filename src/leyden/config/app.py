@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,7 @@ from leyden.config.project import load_resolvers, put_project_on_path, shipped_c
 from leyden.config.search_path import register
 from leyden.errors import ConfigurationError, RunError
 from leyden.terminal import complain
+from leyden.tracebacks import FLAG, told
 
 FAILED = 1  # exit code of a constructor that raised
 USAGE = 2  # exit code of a command that was not meant as it was given
@@ -64,7 +64,7 @@ def run_app(config_name: str, argv: Sequence[str], task: Task, starter: Starter 
     try:
         return _run(config_name, list(argv), Execution(task, starter))
     except ConfigurationError as error:
-        complain(error)
+        complain(told(error))
         return USAGE
     except RunError as error:  # of a sweep that cannot go on without the result of a run
         complain(error)
@@ -165,11 +165,10 @@ class Execution:
         try:
             code = self.task(config, context())
         except ConfigurationError as error:
-            complain(error)
+            complain(told(error))
             return USAGE
         except BuildError as error:
-            complain("".join(traceback.format_exception(error.__cause__)))
-            complain(error)
+            complain(f"{told(error)}\nnothing was made; all frames: {FLAG} full")
             return FAILED
         return code if isinstance(code, int) else 0
 

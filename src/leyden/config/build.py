@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import functools
 import re
-import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +26,12 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from leyden.config.project import put_project_on_path, shown
+from leyden.config.project import put_project_on_path
 from leyden.config.references import resolved
 from leyden.config.targets import locate
 from leyden.config.variables import BESIDE_ROOT
 from leyden.errors import ConfigurationError, LeydenError
+from leyden.tracebacks import place
 
 if TYPE_CHECKING:
     from leyden.experiment import Experiment
@@ -41,6 +41,8 @@ CONSTRUCT = f"{__name__}.construct"
 
 class BuildError(LeydenError, RuntimeError):
     """A constructor failed; its own exception is the cause."""
+
+    shows_cause = True
 
 
 def build(config: DictConfig | Mapping[str, Any], composed: bool = True) -> Experiment:
@@ -151,10 +153,5 @@ def _placed(path: str, cause: BaseException | None, error: Exception) -> LeydenE
     if cause is None or isinstance(cause, InstantiationException | OmegaConfBaseException):
         said = str(cause or error).partition("\nfull_key")[0].partition(", set env var")[0]
         return ConfigurationError(f"{path} cannot be built: {' '.join(said.split())}")
-    said = f"{path} could not be built: {type(cause).__name__}: {cause} (raised at {_raised_at(cause)})"
+    said = f"{path} could not be built: {type(cause).__name__}: {cause} (raised at {place(cause)})"
     return ConfigurationError(said) if isinstance(cause, ValueError) else BuildError(said)
-
-
-def _raised_at(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{shown(frames[-1].filename)}:{frames[-1].lineno}" if frames else "an unknown place"

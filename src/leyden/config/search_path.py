@@ -4,7 +4,7 @@
 found by a scan. Afterwards every way into Hydra (its main, its compose function, its
 shell completion) looks at, in this order:
 
-    hydra's own  ─►  <project>/conf  ─►  <project>/experiments  ─►  shipped conf/  ─►  --config-dir
+    hydra's own  ─►  experiments of the project  ─►  <project>/conf  ─►  shipped conf/  ─►  --config-dir
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from leyden.config.project import project_root, shipped_conf
 from leyden.errors import ConfigurationError
@@ -27,10 +27,11 @@ FILE = "experiment.yaml"
 
 
 class ExperimentsSource(ConfigSource):
-    """The group ``experiment``: option *slug* is the file ``<directory>/<slug>/experiment.yaml``.
+    """The group ``experiment``: *slug* is ``conf/experiment/<slug>.yaml``, or ``experiments/<slug>/experiment.yaml``.
 
-    The file's package is ``_global_`` unless it says otherwise: an experiment changes
-    anything. The group exists even where the directory does not.
+    The package of the latter is ``_global_`` unless it says otherwise: an experiment changes
+    anything. One that says no ``name`` has its slug, so that its runs get a folder of their own.
+    The group exists even where the directory does not.
     """
 
     @staticmethod
@@ -41,7 +42,10 @@ class ExperimentsSource(ConfigSource):
     def file(self, config_path: str) -> Path | None:
         """Return the file behind ``experiment/<slug>``, or None for any other config."""
         group, _, slug = config_path.removesuffix(".yaml").partition("/")
-        return Path(self.path) / slug / FILE if group == GROUP and slug else None
+        if group != GROUP or not slug:
+            return None
+        plain = Path(self.path).parent / "conf" / GROUP / f"{slug}.yaml"
+        return plain if plain.is_file() else Path(self.path) / slug / FILE
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read the experiment's file."""
@@ -50,9 +54,12 @@ class ExperimentsSource(ConfigSource):
             raise ConfigLoadError(f"there is no {config_path} in {self.path}")
         text = file.read_text(encoding="utf-8")
         header = self._get_header_dict(text)
-        header["package"] = header["package"] or "_global_"
+        if file.name == FILE and file.parent.parent == Path(self.path):
+            header["package"] = header["package"] or "_global_"
         with file.open(encoding="utf-8") as stream:  # a stream, so that YAML errors name the file
             config = OmegaConf.load(stream)
+        if header["package"] == "_global_" and isinstance(config, DictConfig) and "name" not in config:
+            config["name"] = config_path.removesuffix(".yaml").removeprefix(f"{GROUP}/").replace("/", "_")
         return ConfigResult(config=config, path=self.full_path(), provider=self.provider, header=header)
 
     def available(self) -> bool:
@@ -74,7 +81,8 @@ class ExperimentsSource(ConfigSource):
             return [] if results_filter == ObjectType.CONFIG else [GROUP]
         if results_filter == ObjectType.GROUP:
             return []
-        return sorted(file.parent.name for file in Path(self.path).glob(f"*/{FILE}"))
+        plain = (file.stem for file in (Path(self.path).parent / "conf" / GROUP).glob("*.yaml"))
+        return sorted({*plain, *(file.parent.name for file in Path(self.path).glob(f"*/{FILE}"))})
 
 
 class ProjectSearchPath(SearchPathPlugin):
@@ -88,7 +96,7 @@ class ProjectSearchPath(SearchPathPlugin):
         root, shipped = project_root() or Path.cwd(), shipped_conf()
         own = [SearchPathElement("project", f"experiments://{root / 'experiments'}")]
         if (root / "conf").is_dir() and (root / "conf").resolve() != shipped.resolve():
-            own.insert(0, SearchPathElement("project", f"file://{root / 'conf'}"))
+            own.append(SearchPathElement("project", f"file://{root / 'conf'}"))
         first = next((at for at, entry in enumerate(entries) if entry.provider == "main"), len(entries))
         if not entries[first:] or entries[first].path != str(shipped):
             search_path.append("leyden", f"file://{shipped}")

@@ -17,6 +17,7 @@ from typing import Any
 
 from leyden.config.problems import closest, did_you_mean
 from leyden.errors import ConfigurationError
+from leyden.tracebacks import place
 
 _PACKAGES = {
     "comet_ml": "comet-ml", "cv2": "opencv-python", "datasets": "datasets", "lightning": "lightning",
@@ -68,7 +69,8 @@ def _import(name: str) -> ModuleType:
 def _failed(name: str, error: Exception) -> ConfigurationError:
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         return ConfigurationError(f"importing {name} failed: no module named {error.name!r}{_install(error.name)}")
-    return ConfigurationError(f"importing {name} failed: {type(error).__name__}: {error}")
+    said = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
+    return ConfigurationError(f"importing {name} failed: {said} (raised at {place(error)})")
 
 
 def _no_module(name: str) -> str:

@@ -12,7 +12,6 @@ The forms are Lightning's:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +21,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from leyden.errors import ConfigurationError
-from leyden.warnings import warn_once
+from leyden.warnings import warn, warn_once
 
 if TYPE_CHECKING:
     from leyden.engine.session import Session
@@ -205,7 +204,7 @@ def _missing(config: SchedulerConfig, available: list[str]) -> None:
     )
     if config.strict:
         raise ConfigurationError(message + ", or 'strict' to False.")
-    warnings.warn(message + ". The learning rate stays as it is.", RuntimeWarning, stacklevel=2)
+    warn(message + ". The learning rate stays as it is.", RuntimeWarning)
 
 
 class NoOptimizer(Optimizer):

@@ -36,6 +36,7 @@ ENDS = {
 }
 CANCELLED = "cancelled"
 GONE = "SLURM does not know its job any more"
+NEVER_BEGUN = "never begun: "  # before a reason, where no sentence says so
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def by_files(files: RunFiles, now: float) -> Standing:
     if found is not RunState.QUEUED:
         return Standing(found, _error(files, found))
     if record.launcher == LOCAL and not _queue_lives(record):
-        return Standing(RunState.DEAD, "never begun: its queue is gone")
+        return Standing(RunState.DEAD, f"{NEVER_BEGUN}its queue is gone")
     return Standing(found, status.reason or ("" if record.launcher else "prepared; nobody has begun it"))
 
 

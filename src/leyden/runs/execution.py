@@ -119,7 +119,8 @@ def execute(
             return metrics(directory)
         if experiment is None:
             enter(config["paths"].get("work_dir"))
-            experiment = prepare(config, composed=vouched(directory))
+            with _logged():
+                experiment = prepare(config, composed=vouched(directory))
         strategy = experiment.trainer.strategy
         if strategy.to_start:
             raise RanksWanted(strategy.num_processes, experiment.trainer.num_nodes)
@@ -210,6 +211,16 @@ def _run(
     )
     log.info("finished: %s", ", ".join(f"{name} {value:.6g}" for name, value in metrics.items()))
     return metrics
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Write down what an experiment cannot be built for, with all frames; nothing else of the run has changed."""
+    try:
+        yield
+    except Exception:
+        log.error("could not be built\n%s", traceback.format_exc())
+        raise
 
 
 @contextmanager

@@ -223,7 +223,7 @@ def find(word: str, root: Path, cache: Path | None = None) -> Path:
     if given.is_dir() and not root.is_dir():
         raise RunError(f"{word} is no run: it holds no config.yaml beside a status.json. Give a run directory.")
     runs = list_runs(root, cache)
-    if word == "last" and runs:
+    if word.lower() == "last" and runs:
         return judged(runs[0].path)
     part = word if inside.startswith("..") or os.sep not in word else inside  # runs/digits_mlp/2026 is meant below runs
     exact = [run for run in runs if run.name in (word, part) or run.name.endswith(f"/{word}")]

@@ -184,7 +184,8 @@ def _losses(before: Any, after: Any, place: int | None, gap: float | None) -> Ch
         return Check(what, False, said if gap is None else f"{said}; step {place} is {gap:.3g} apart")
     if place is None:
         return Check(what, True, f"{len(before)} steps")
-    said = f"first diverges at step {place} of {len(before)}: {before[place]!r} then, {after[place]!r} now"
+    then, now = before[place].item(), after[place].item()
+    said = f"first diverges at step {place} of {len(before)}: {then!r} then, {now!r} now"
     return Check(what, False, said)
 
 

@@ -16,6 +16,7 @@ from leyden import regular, secrets
 from leyden.errors import UnsafeFileError
 from leyden.processes.failure import RankFailure, is_secondary, root_cause
 from leyden.runs.tail import Log
+from leyden.tracebacks import is_own
 
 _RANK_LOG = re.compile(r"^rank(\d+)\.log$", re.ASCII)
 _TAIL = 262_144  # bytes
@@ -23,7 +24,6 @@ _BEGAN = re.compile(r"^.* leyden\.run: attempt \d+", re.MULTILINE)
 _TRACE = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^ +File "(.+?)", line (\d+), in (.+)$')
 _MOMENT = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")
-_LIBRARY = ("/site-packages/", "/dist-packages/", "/lib/python", "/leyden/", "<frozen")
 _CANCELLED = re.compile(
     r"slurmstepd[^\n]*: error: \*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED AT (\S+)"
     r"(?: DUE TO ([A-Z]+(?: [A-Z]+)*)[^*\n]*)? ?\*\*\*"
@@ -119,7 +119,7 @@ def _trace(rank: int, text: str) -> Trace | None:
         lines.append(line)
     errors = [line for line in lines if line and not line.startswith((" ", "\t"))]
     frames = [(match[1], match[2]) for line in lines if (match := _FRAME.match(line))]
-    own = [frame for frame in frames if not any(part in frame[0] for part in _LIBRARY)]
+    own = [frame for frame in frames if is_own(frame[0])]
     moments = [match[0] for line in before.splitlines() if (match := _MOMENT.match(line))]
     return Trace(
         rank=rank,

@@ -7,9 +7,11 @@ day, or were handed to a launcher since. SLURM is asked once about all of theirs
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from leyden.runs.record.state import OVER, PENDING, UNSETTLED, RunState
 
 LATELY = 86_400.0  # seconds
 _LOST = UNSETTLED - PENDING
+_PARTS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True)
@@ -125,11 +128,33 @@ def jobs_in(
     Raises:
         RunError: If a place is none.
     """
-    runs = [run for place in places for run in runs_in(place, root, cache)] if places else list_runs(root, cache)
-    unique = list({run.path: run for run in runs}.values())
-    kept = [run for run in unique if lately is None or _recent(run, lately)]
+    runs = runs_meant(places, root, cache) if places else list_runs(root, cache)
+    kept = [run for run in runs if lately is None or _recent(run, lately)]
     found = look([(run.name, Path(run.path)) for run in kept], questions)
     return found if lately is None else [job for job in found if not _forgotten(job, lately)]
+
+
+def runs_meant(places: Sequence[str], root: Path, cache: Path | None = None) -> list[Run]:
+    """Return the runs meant by *places*, each once: see `runs_in`; a pattern means every path that it fits.
+
+    The folder of a queue, which lies beside the runs of a grid and is met by ``DIR/*``, has none.
+
+    Raises:
+        RunError: If a place is none.
+    """
+    named = [path for place in places for path in _paths(place)]
+    return list({run.path: run for place in named for run in runs_in(place, root, cache)}.values())
+
+
+def _paths(place: str) -> list[str]:
+    if not any(sign in place for sign in "*?[") or os.path.lexists(place):
+        return [place]
+    return sorted(glob(place), key=in_order) or [place]
+
+
+def in_order(name: str) -> list[int | str]:
+    """Return what names are sorted by, so that run 10 of a grid comes after run 9."""
+    return [int(part) if at % 2 else part for at, part in enumerate(_PARTS.split(name))]
 
 
 def runs_in(place: str, root: Path, cache: Path | None = None) -> list[Run]:
@@ -142,7 +167,7 @@ def runs_in(place: str, root: Path, cache: Path | None = None) -> list[Run]:
     if is_run(place):
         return [one(gate.named(folder), root)]
     if not folder.is_dir():
-        known = list_runs(root, cache) if place != "last" else []
+        known = list_runs(root, cache) if place.lower() != "last" else []
         return [run for run in known if place in run.name] or [one(find(place, root, cache), root)]
     inside = f"{gate.named(place)}/"
     if not inside.startswith(f"{os.path.realpath(root)}/"):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from leyden.launch.jobs.last_words import Trace, first_error, verdict
 from leyden.launch.jobs.listing import Job
-from leyden.launch.status import GONE, by_code, person
+from leyden.launch.status import GONE, NEVER_BEGUN, by_code, person
 from leyden.runs.record.moments import seconds
 from leyden.runs.record.state import RunState
 from leyden.runs.tail import job_log
@@ -113,7 +113,7 @@ def _nothing_ran(job: Job) -> str:
         return f"It never began, and {GONE}: it was cancelled while it waited, or lost."
     if job.slurm is not None:
         return f"Its job ended {by_code(job.slurm)} before the run began: what comes before it in the job failed."
-    return f"It was never begun: {job.standing.reason or 'nobody has started it'}."
+    return f"It was never begun: {job.standing.reason.removeprefix(NEVER_BEGUN) or 'nobody has started it'}."
 
 
 def _by_signal(reason: str) -> Cause:

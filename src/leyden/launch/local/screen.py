@@ -8,13 +8,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from leyden.config.project import shown
+from leyden.errors import RunError
 from leyden.launch.local.standing import Standing
 from leyden.runs.directory import RunDirectory
+from leyden.runs.listing import one
 from leyden.runs.record.state import RunState
+from leyden.runs.sweep import Point, best, conclusions, point, swept
 from leyden.terminal import printable
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ class Screen:
     def __init__(self, live: bool | None = None) -> None:
         self.live = sys.stdout.isatty() if live is None else live
         self._drawing: Any = None
+        self._points: dict[Path, Point] = {}
         self._stack = ExitStack()
         self._asked = 0
         self._next = 0.0
@@ -113,7 +118,8 @@ class Screen:
         rows = standings()
         height = max(3, self._drawing.console.height - 6)
         first = sorted(rows, key=lambda row: _ORDER.index(row[1].state))[:height]
-        table = _table([row for row in rows if row in first])
+        drawn = [row for row in rows if row in first]
+        table = _table(drawn, swept([self._point(row).typed for row in drawn]))
         more = f"{len(rows) - len(first)} not shown" if len(rows) > len(first) else ""
         table.caption = "; ".join(filter(None, [counted(rows), f"{slots} at a time" if slots else "", more]))
         with suppress(OSError):
@@ -122,17 +128,36 @@ class Screen:
     def summary(self, rows: Rows, deleted: Sequence[Path] = ()) -> None:
         """Print how all runs stand, and in the last line how many stand how, and which are not there any more."""
         rows = [row for row in rows if row[0].path not in deleted]
+        self._points.clear()  # the runs have results by now
+        points = [self._point(row) for row in rows]
+        words = swept([point.typed for point in points])
         if self.live:
             from rich.console import Console
 
-            Console().print(_table(rows))
+            Console().print(_table(rows, words, best(points)[1]))
         else:
             self.say("")
-            for directory, each in rows:
+            for (directory, each), own in zip(rows, words, strict=True):
                 cells = (each.state, each.metric or each.reason, _span(each.spent), shown(directory.path))
-                self.say("\t".join(cells))
+                self.say("\t".join([*cells, *([" ".join(own)] if own else [])]))
+        shared = self.live and _folder(rows) is not None
+        for line in conclusions([replace(each, name=Path(each.name).name) for each in points] if shared else points):
+            self.say(line)
         gone = f"{len(deleted)} deleted: {', '.join(map(shown, deleted))}" if deleted else ""
+        failed = next((each.path for each, standing in rows if standing.state is RunState.FAILED), None)
+        if failed is not None:
+            self.say(f"what has failed, with its frames:  leyden jobs why {shown(failed)}")
         self.say("; ".join(filter(None, [counted(rows) if rows or not gone else "", gone])))
+
+    def _point(self, row: tuple[RunDirectory, Standing]) -> Point:
+        """Return a run as a point of its grid; what was typed for it is read once."""
+        path = row[0].path
+        if path not in self._points:
+            try:
+                self._points[path] = replace(point(one(path, path.parent)), name=shown(path))
+            except RunError:  # it has been deleted, or was never a whole run
+                self._points[path] = Point(shown(path), (), {})
+        return self._points[path]
 
 
 def counted(rows: Rows) -> str:
@@ -141,19 +166,34 @@ def counted(rows: Rows) -> str:
     return ", ".join(f"{numbers[state]} {state}" for state in _COUNTED if numbers[state]) or "no runs"
 
 
-def _table(rows: Rows) -> Table:
+def _table(rows: Rows, words: Sequence[Sequence[str]], marked: int | None = None) -> Table:
+    """Return a table of runs: what was swept, how each stands, what it came to; the one that is *marked* is best."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("run", "state", "result", "time"):
-        table.add_column(name, overflow="fold" if name == "run" else "ellipsis", no_wrap=name == "state")
-    for directory, each in rows:
+    told = any(words)
+    folder = _folder(rows)
+    if folder is not None:
+        table.title, table.title_justify = Text(f"in {shown(folder)}"), "left"
+    for name in ("run", *(["swept"] if told else []), "state", "result", "time"):
+        wide = name in ("run", "swept")
+        table.add_column(name, overflow="fold" if wide else "ellipsis", no_wrap=name in ("state", "time"))
+    for at, (directory, each) in enumerate(rows):
         detail = each.metric or each.reason or (each.progress if each.state is not RunState.QUEUED else "")
         state = Text(each.state, style=_COLOURS.get(each.state, ""))
-        table.add_row(Text(shown(directory.path)), state, Text(printable(detail)), _span(each.spent))
+        result = Text(printable(detail) + (" best" if at == marked else ""), style="bold" if at == marked else "")
+        name = printable(directory.path.name) if folder is not None else shown(directory.path)
+        own = [Text(printable(" ".join(words[at])))] if told else []
+        table.add_row(Text(name), *own, state, result, _span(each.spent))
     return table
+
+
+def _folder(rows: Rows) -> Path | None:
+    """Return the folder that several runs lie in, if it is one."""
+    folders = {directory.path.parent for directory, _ in rows}
+    return folders.pop() if len(folders) == 1 and len(rows) > 1 else None
 
 
 def _span(seconds: float | None) -> str:

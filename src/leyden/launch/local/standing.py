@@ -14,6 +14,8 @@ from leyden.runs.lock import executing
 from leyden.runs.record.files import read
 from leyden.runs.record.liveness import is_here
 from leyden.runs.record.state import PENDING, RunState
+from leyden.runs.sweep import comparing
+from leyden.terminal import number
 
 _PLAIN = PENDING | {RunState.FINISHED}  # need no reason
 _SHOWN = 2  # metrics, where nobody said which one counts
@@ -77,6 +79,6 @@ def _metric(result: dict[str, Any]) -> str:
     metrics, wanted = result.get("metrics"), result.get("optimized_metric")
     if not isinstance(metrics, dict):
         return ""
-    names = [wanted] if isinstance(wanted, str) else sorted(map(str, metrics))[:_SHOWN]
+    names = [wanted] if isinstance(wanted, str) else comparing([map(str, metrics)])[:_SHOWN]
     found = {name: metrics.get(name) for name in names}
-    return ", ".join(f"{name} {value:.6g}" for name, value in found.items() if isinstance(value, int | float))
+    return ", ".join(f"{name} {number(value)}" for name, value in found.items() if isinstance(value, int | float))

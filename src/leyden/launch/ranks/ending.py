@@ -13,6 +13,7 @@ from leyden.runs.execution import log_of
 from leyden.runs.record.moments import now
 from leyden.runs.record.state import RunState
 from leyden.terminal import complain
+from leyden.tracebacks import shortened
 
 
 def ended(plan: Plan, group: ProcessGroup) -> int:
@@ -58,7 +59,7 @@ def _show(plan: Plan, rank: int, world: int, code: int, report: Report) -> None:
     """Show what rank 0 has not shown: what others print is in their files."""
     if rank == 0:
         return
-    told = report.message if code == REFUSED else report.trace.rstrip()
+    told = report.message if code == REFUSED else shortened(report.trace)
     log = shown(log_of(plan.directory, rank))
     complain(f"\nrank {rank} of {world} has failed, see {log}\n\n{told}\n\nrun directory  {shown(plan.directory.path)}")
 

@@ -13,6 +13,7 @@ from leyden.runs.report.chart import style
 from leyden.runs.report.curves import COUNTERS
 from leyden.runs.report.gathering import Run
 from leyden.runs.report.markup import Html, folded, join, table, tag, text
+from leyden.terminal import number
 
 _MARKS = {
     RunState.FINISHED: "✓",
@@ -202,7 +203,7 @@ def _last(run: Run, key: str) -> float | None:
 
 
 def _number(value: float | None) -> Html:
-    return text("\N{EN DASH}" if value is None else f"{value:.6g}" if isinstance(value, float) else value)
+    return text("\N{EN DASH}" if value is None else number(value) if isinstance(value, float) else value)
 
 
 def _failed(runs: Sequence[Run]) -> bool:
