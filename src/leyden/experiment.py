@@ -97,6 +97,7 @@ class Experiment:
         self.tags = list(tags)
         self.optimized_metric = optimized_metric
         self.ckpt_path = ckpt_path
+        self.callbacks = {name: each for name, each in (callbacks or {}).items() if each is not None}
         self._optimizer, self._scheduler = self._used(optimizer or None, scheduler or None)
         self.trainer: Trainer = (trainer or Trainer)(
             callbacks=_not_switched_off(callbacks or {}, getattr(trainer, "keywords", {})),

@@ -1,6 +1,7 @@
 """``leyden train [overrides]``: compose, check, make the run directory, execute it here or have a launcher do it.
 
-With ``--reuse`` a finished run with the same config and the same code stands in for a new one.
+With ``--reuse`` a finished run with the same config and the same code stands in for a new one; with ``--check`` nothing is
+made, and one batch of each stage shows whether anything is wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from leyden.cli import startup
+from leyden.cli import check, startup
 from leyden.cli.following import announce, several, together
 from leyden.cli.launching import Starting
 from leyden.cli.making import attempts, begun
@@ -31,8 +32,10 @@ STOPPED = 128  # exit codes above are signals
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit code."""
-    words = [word for word in argv if word != REUSE]
-    reuse = len(words) < len(argv)
+    words = [word for word in argv if word not in (REUSE, check.FLAG)]
+    reuse = REUSE in argv
+    if check.FLAG in argv:
+        return run_app("train", check.handed_over(words), check.task, check.Checking())
     starter = None if several() else Starting(reuse)  # ranks hand nothing to a launcher: they are what it would start
     return together(lambda: run_app("train", words, partial(task, reuse=reuse), starter))
 
