@@ -23,6 +23,7 @@ from leyden.errors import ConfigurationError
 from leyden.logger import Logger
 from leyden.metrics import numbers
 from leyden.module import LightningModule
+from leyden.optimized_metric import OptimizedMetric, missing
 from leyden.optimizer_groups import OptimizerGroup, SchedulerGroup, configure, prove
 from leyden.selection import switches
 from leyden.trainer import Trainer
@@ -103,6 +104,8 @@ class Experiment:
             callbacks=_not_switched_off(callbacks or {}, getattr(trainer, "keywords", {})),
             logger=[each for each in (logger or {}).values() if each is not None],
         )
+        if optimized_metric is not None:
+            self.trainer.callbacks.insert(0, OptimizedMetric(optimized_metric, test and self._has_test()))
         if deterministic:
             self.trainer.sample_seed = seed
             if self.trainer.deterministic is None:
@@ -146,7 +149,7 @@ class Experiment:
             The final metrics by name.
 
         Raises:
-            ConfigurationError: If `optimized_metric` was not logged.
+            ConfigurationError: If nobody logs `optimized_metric`, after the first validation.
         """
         if self.threads is not None:
             torch.set_num_threads(self.threads)
@@ -157,15 +160,16 @@ class Experiment:
             for found in self.trainer.test(self.model, datamodule=self.data, ckpt_path=best, verbose=False):
                 results |= found
         if self.optimized_metric is not None and self.optimized_metric not in results:
-            raise ConfigurationError(
-                f"optimized_metric={self.optimized_metric!r} was not logged. Logged: "
-                f"{', '.join(sorted(results)) or 'nothing'}."
-            )
+            warn_once(missing(self.optimized_metric, results))
         return results
 
     def _can_test(self) -> bool:
         if not is_overridden(self.model, "test_step", LightningModule):
             warn_once(f"{type(self.model).__name__} has no test_step: nothing is tested. Set test=false to say so.")
+        return self._has_test()
+
+    def _has_test(self) -> bool:
+        if not is_overridden(self.model, "test_step", LightningModule):
             return False
         owner = self.data if self.data is not None else self.model
         contract = LightningDataModule if self.data is not None else LightningModule

@@ -3,7 +3,8 @@
     compose ─► judge ─► build ─► prove ─► one batch of training, validation and test ─► who logs what is monitored
 
 The batches are run in an experiment of its own with ``fast_dev_run``: no logger writes, nothing is saved, and what the
-experiment puts into its run directory goes to a temporary folder that is removed. Several ranks are tried as one process.
+experiment puts into its run directory goes to a temporary folder that is removed. Several ranks are tried as one
+process.
 """
 
 from __future__ import annotations
@@ -101,5 +102,6 @@ def _check_names(wanted: Mapping[str, str], logged: Mapping[str, float]) -> None
     if missing:
         raise ConfigurationError(
             f"{', '.join(missing)}: nobody logs that in the first batches. Logged: "
-            f"{', '.join(sorted(logged)) or 'nothing'}. Expected one of these names. Log it, or name one that is logged."
+            f"{', '.join(sorted(logged)) or 'nothing'}. Expected one of these names. Log it, or name one that is "
+            f"logged."
         )

@@ -87,5 +87,8 @@ def _result(directory: RunDirectory) -> float | RunError | None:
     if status.state is not RunState.FINISHED:
         why = status.error or f"it is {status.state}"
         return RunError(f"{directory.path} has no result: {why}. Expected a finished run. Look at its logs/.")
-    value = directory.result().get("value")
+    result = directory.result()
+    value, name = result.get("value"), result.get("optimized_metric")
+    if value is None and name is not None:
+        return RunError(f"{directory.path} has not logged its optimized_metric {name}. Name a value that it logs.")
     return None if value is None else float(value)

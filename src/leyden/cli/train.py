@@ -1,7 +1,7 @@
 """``leyden train [overrides]``: compose, check, make the run directory, execute it here or have a launcher do it.
 
-With ``--reuse`` a finished run with the same config and the same code stands in for a new one; with ``--check`` nothing is
-made, and one batch of each stage shows whether anything is wrong.
+With ``--reuse`` a finished run with the same config and the same code stands in for a new one; with ``--check`` nothing
+is made, and one batch of each stage shows whether anything is wrong.
 """
 
 from __future__ import annotations

@@ -125,8 +125,8 @@ class RunDirectory:
         return _json(self.path / "result.json")
 
     def write_result(self, metrics: Mapping[str, float], optimized: str | None) -> None:
-        """Record the outcome: final metrics, and the one a sweep looks at."""
-        value = None if optimized is None else metrics[optimized]
+        """Record the outcome: final metrics, and the one a sweep looks at, if it was logged."""
+        value = None if optimized is None else metrics.get(optimized)
         atomic.write_json(
             self.path / "result.json", {"metrics": dict(metrics), "optimized_metric": optimized, "value": value}
         )
