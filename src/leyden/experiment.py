@@ -24,7 +24,7 @@ from leyden.logger import Logger
 from leyden.metrics import numbers
 from leyden.module import LightningModule
 from leyden.optimized_metric import OptimizedMetric, missing
-from leyden.optimizer_groups import OptimizerGroup, SchedulerGroup, configure, prove
+from leyden.optimizer_groups import Length, OptimizerGroup, SchedulerGroup, configure, prove
 from leyden.selection import switches
 from leyden.trainer import Trainer
 from leyden.warnings import warn_once
@@ -129,7 +129,7 @@ class Experiment:
         Raises:
             ConfigurationError: The first thing that is wrong.
         """
-        prove(self.model, self.trainer, self._optimizer, self._scheduler)
+        prove(self._optimizer, self._scheduler, Length.of(self.trainer), self.model)
         check_needs(self.trainer, "fit", self.model, self.data)
         if self.ckpt_path is not None and self.ckpt_path not in _BY_WORD and not os.path.exists(self.ckpt_path):
             raise ConfigurationError(

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.nn.parameter import UninitializedParameter
@@ -56,17 +56,39 @@ def configure(
     return both
 
 
+class Length(NamedTuple):
+    """How long a fit is at most, as a trainer is told.
+
+    Attributes:
+        max_epochs: -1 for no limit.
+        max_steps: Updates; -1 for no limit.
+        fast_dev_run: Whether it is a few batches only, for a look at the code.
+    """
+
+    max_epochs: int | None
+    max_steps: int | None
+    fast_dev_run: int | bool | None
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> Length:
+        """Return that of *trainer*."""
+        return cls(trainer.max_epochs, trainer.max_steps, trainer.fast_dev_run)
+
+
 def prove(
-    model: LightningModule, trainer: Trainer, optimizer: OptimizerGroup | None, scheduler: SchedulerGroup | None
+    optimizer: OptimizerGroup | None,
+    scheduler: SchedulerGroup | None,
+    length: Length,
+    model: LightningModule | None = None,
 ) -> None:
     """Make both as `configure` will, without data and without consequences.
 
     Args:
-        model: As it was built. Parameters that come into being later (`configure_model`, lazy modules) are represented
-            by one of two rows and two columns.
-        trainer: Knows how long it trains, if not for how many updates.
         optimizer: The group; None where there is none.
         scheduler: The group; None where there is none.
+        length: Of the fit.
+        model: As it was built. Where there is none, and where its parameters come into being later (`configure_model`,
+            lazy modules), one parameter of two rows and two columns stands for them.
 
     Raises:
         ConfigurationError: As `configure`; also if the schedule leads to a learning rate below zero, or to none.
@@ -74,13 +96,14 @@ def prove(
     if optimizer is None:
         return
     updates.without_compiler()
+    complete = model is not None and _is_complete(model)
     with rng.isolated(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # whatever is worth a warning is said when it is made in earnest
-        made = _made(optimizer, _trainable(model) if _is_complete(model) else [_parameter()])
+        made = _made(optimizer, _trainable(model) if model is not None and complete else [_parameter()])
         if scheduler is None:
             return
-        parse(_with_scheduler(made, scheduler, lambda: _known_updates(trainer)))
-        _step(optimizer, scheduler, lambda: _known_updates(trainer))
+        parse(_with_scheduler(made, scheduler, lambda: _known_updates(length)))
+        _step(optimizer, scheduler, lambda: _known_updates(length))
 
 
 def _trainable(model: LightningModule) -> list[torch.nn.Parameter]:
@@ -165,13 +188,14 @@ def _check_length(made: dict[str, Any], trainer: Trainer) -> None:
         )
 
 
-def _known_updates(trainer: Trainer) -> int:
-    """Return how many updates the fit makes at most, without a look at its data."""
-    if trainer.fast_dev_run:
+def _known_updates(length: Length) -> int:
+    """Return how many updates a fit makes at most, without a look at its data."""
+    if length.fast_dev_run:
         return _UPDATES
-    if trainer.max_epochs == -1:
-        return _counted(math.inf if trainer.max_steps == -1 else trainer.max_steps, "trainer.max_epochs is -1")
-    return trainer.max_steps if trainer.max_steps > 0 else _UPDATES
+    steps = length.max_steps or -1
+    if length.max_epochs == -1:
+        return _counted(math.inf if steps == -1 else steps, "trainer.max_epochs is -1")
+    return steps if steps > 0 else _UPDATES
 
 
 def _counted(updates: float, why: str) -> int:

@@ -17,6 +17,7 @@ from leyden.cli.making import Frozen, attempts, begun
 from leyden.cli.reuse import report_identical
 from leyden.config.jobs import Job
 from leyden.config.launchers import LauncherPlugin
+from leyden.config.parts import prove_parts
 from leyden.errors import RunError
 from leyden.launch.launcher import Launcher
 from leyden.runs.directory import RunDirectory
@@ -60,11 +61,12 @@ def make(jobs: Sequence[Job]) -> list[RunDirectory]:
     """Make a directory for each of *jobs*.
 
     Raises:
-        ConfigProblems: If one of them cannot be resolved; no directory was made.
+        ConfigProblems: If one of them cannot be resolved, or a part of it cannot be built; no directory was made.
         RunError: If a directory cannot be made.
     """
     trials = [attempts(job.config, job.context) for job in jobs]
     firsts = [next(each) for each in trials]
+    prove_parts([frozen for _, frozen in firsts], [job.context.overrides for job in jobs])
     surroundings = Surroundings()
     return [
         _made(job, chain([first], rest), surroundings)

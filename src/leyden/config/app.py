@@ -32,7 +32,8 @@ from leyden.config.hydra_keys import Use, settle_hydra_keys
 from leyden.config.jobs import Job, Task, context, typed
 from leyden.config.launchers import LOCAL, LauncherPlugin, Starter, plugin_of
 from leyden.config.overrides import several
-from leyden.config.plain import settle
+from leyden.config.parts import prove_parts
+from leyden.config.plain import plain, settle
 from leyden.config.problems import ConfigProblems, Problem
 from leyden.config.project import load_resolvers, put_project_on_path, shipped_conf
 from leyden.config.search_path import register
@@ -126,6 +127,7 @@ def _execute_many(
     jobs = check_grid(opened, composed, overrides)
     if plugin is not None and task.starter is not None and jobs is not None:
         return task.starter.start(plugin, jobs)
+    prove_parts([plain(job.config).values for job in jobs or ()], [job.context.overrides for job in jobs or ()])
     here = ["hydra/launcher=basic"] if plugin is not None and task.starter is None else []
     overrides = [*opened.for_hydra(overrides), *here, "hydra.mode=MULTIRUN"]
     return _code(opened.app.multirun(config_name=opened.config_name, task_function=task, overrides=overrides))

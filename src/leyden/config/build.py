@@ -63,12 +63,29 @@ def build(config: DictConfig | Mapping[str, Any], composed: bool = True) -> Expe
     values = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else resolved(config)
     assert isinstance(values, dict)
     tree = {str(key): _prepared(value) for key, value in values.items() if key not in BESIDE_ROOT}
+    built: Experiment = _instantiated(_through_construct(tree))
+    return built
+
+
+def build_part(values: Mapping[str, Any]) -> Any:
+    """Build one node of a config that was composed here, and what is in it.
+
+    Args:
+        values: Resolved.
+
+    Raises:
+        ConfigurationError: If a constructor raised one, or a ValueError.
+        BuildError: If a constructor raised anything else.
+    """
+    return _instantiated(_prepared(dict(values)))
+
+
+def _instantiated(tree: Any) -> Any:
     try:
-        built: Experiment = hydra.utils.instantiate(_through_construct(tree), _convert_="all", **_allowed(tree))
+        return hydra.utils.instantiate(tree, _convert_="all", **_allowed(tree))
     except Exception as error:  # Hydra 1.3 wraps what a constructor raises, 1.4 adds a note to it
         cause = error.__cause__ if isinstance(error, InstantiationException) else error
         raise _placed(_path(error), cause, error) from (cause or error)
-    return built
 
 
 def construct(deferred: Any) -> Any:
