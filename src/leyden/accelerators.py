@@ -145,3 +145,22 @@ def find_usable_cuda_devices(num_devices: int = -1) -> list[int]:
             f"of which {len(usable)} can be used. Ask for no more than that."
         )
     return usable
+
+
+def device_named(name: str, owner: str) -> torch.device:
+    """Return the device called *name*, ``"cpu"`` or ``"cuda:1"`` say.
+
+    Args:
+        name: As torch writes it.
+        owner: Who was given it, for the message.
+
+    Raises:
+        ConfigurationError: If torch knows no such kind of device.
+    """
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{owner}(device={name!r}) names no device that torch knows. Expected 'cpu', 'cuda', 'cuda:1' ... Choose "
+            f"one."
+        ) from error

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import torch
 from annotated_types import Ge, Gt
 
+from leyden.awaited_metrics import AwaitedMetrics, missing
 from leyden.callback import Callback
 from leyden.datamodule import LightningDataModule
 from leyden.engine.hooks import is_overridden
@@ -23,8 +24,7 @@ from leyden.errors import ConfigurationError
 from leyden.logger import Logger
 from leyden.metrics import numbers
 from leyden.module import LightningModule
-from leyden.optimized_metric import OptimizedMetric, missing
-from leyden.optimizer_groups import Length, OptimizerGroup, SchedulerGroup, configure, prove
+from leyden.optimizer_groups import Length, OptimizerGroup, SchedulerGroup, configure, monitored, prove
 from leyden.selection import switches
 from leyden.trainer import Trainer
 from leyden.warnings import warn_once
@@ -87,6 +87,11 @@ class Experiment:
                 f"the model is a {type(model).__name__}, not a LightningModule. Choose a model group whose "
                 "_target_ is one."
             )
+        if isinstance(trainer, Trainer):
+            raise ConfigurationError(
+                "the trainer was built before its callbacks and loggers. Expected what makes one: write _partial_: "
+                "true beside its _target_."
+            )
         self.model = model
         self.data = data if isinstance(data, LightningDataModule) else None
         self.name = name
@@ -104,8 +109,10 @@ class Experiment:
             callbacks=_not_switched_off(callbacks or {}, getattr(trainer, "keywords", {})),
             logger=[each for each in (logger or {}).values() if each is not None],
         )
-        if optimized_metric is not None:
-            self.trainer.callbacks.insert(0, OptimizedMetric(optimized_metric, test and self._has_test()))
+        awaited = {} if self._scheduler is None else monitored(self._scheduler)
+        awaited |= {} if optimized_metric is None else {optimized_metric: "optimized_metric"}
+        if awaited:
+            self.trainer.callbacks.insert(0, AwaitedMetrics(awaited, test and self._has_test()))
         if deterministic:
             self.trainer.sample_seed = seed
             if self.trainer.deterministic is None:
@@ -160,7 +167,7 @@ class Experiment:
             for found in self.trainer.test(self.model, datamodule=self.data, ckpt_path=best, verbose=False):
                 results |= found
         if self.optimized_metric is not None and self.optimized_metric not in results:
-            warn_once(missing(self.optimized_metric, results))
+            warn_once(missing("optimized_metric", self.optimized_metric, results))
         return results
 
     def _can_test(self) -> bool:

@@ -14,6 +14,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,6 +107,13 @@ def prove(
         _step(optimizer, scheduler, lambda: _known_updates(length))
 
 
+def monitored(scheduler: SchedulerGroup) -> dict[str, str]:
+    """Return the metric that the schedule reads after each epoch, if it reads one, with the key that names it."""
+    group: Mapping[str, Any] = scheduler if isinstance(scheduler, Mapping) else {}
+    every = group.get("interval", "epoch") == "epoch" and group.get("frequency", 1) == 1 and group.get("strict", True)
+    return {group["monitor"]: "scheduler.monitor"} if group.get("monitor") is not None and every else {}
+
+
 def _trainable(model: LightningModule) -> list[torch.nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
@@ -155,11 +163,35 @@ def _with_scheduler(made: Optimizer, scheduler: SchedulerGroup, count: Callable[
             f"scheduler: holds {', '.join(map(str, group)) or 'nothing'}, and nothing that makes a scheduler. Expected "
             "a node with a _target_ and _partial_: true under the key 'scheduler'."
         )
+    _check_keys(group, make)
     missing = isinstance(make, partial) and "total_steps" in make.keywords and make.keywords["total_steps"] is None
     extra = {"total_steps": count()} if missing else {}
     settings = {key: value for key, value in group.items() if value is not None}
     with _refused("scheduler.scheduler", make):
         return {"optimizer": made, "lr_scheduler": {**settings, "scheduler": make(made, **extra)}}
+
+
+def _check_keys(group: Mapping[str, Any], make: Any) -> None:
+    """Refuse keys beside a scheduler that nobody reads."""
+    known = sorted(field.name for field in fields(SchedulerConfig))
+    strange = sorted(set(map(str, group)) - set(known))
+    if strange:
+        raise ConfigurationError(
+            f"scheduler: has the keys {', '.join(strange)}, which nobody reads. Expected some of {', '.join(known)}. "
+            "Arguments of the scheduler itself belong below scheduler.scheduler."
+        )
+    if not isinstance(group.get("strict", True), bool):
+        raise ConfigurationError(f"scheduler: strict={group['strict']!r} is neither true nor false.")
+    reads = getattr(make, "func", make) is ReduceLROnPlateau or group.get("reduce_on_plateau")
+    if group.get("monitor") is not None and isinstance(make, partial) and not reads and _is_torchs(make.func):
+        raise ConfigurationError(
+            f"scheduler: monitor={group['monitor']!r} has no effect: {make.func.__name__} reads no metric. Leave it "
+            "out, or choose scheduler=plateau."
+        )
+
+
+def _is_torchs(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")).startswith(("torch.optim", "leyden.schedulers"))
 
 
 def _updates(model: LightningModule) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge
 from torch.optim.swa_utils import get_ema_avg_fn
 
 from leyden.callbacks.weight_averaging import WeightAveraging
@@ -28,9 +29,9 @@ class EMAWeightAveraging(WeightAveraging):
         device: torch.device | str | int | None = None,
         use_buffers: bool = True,
         decay: float = 0.999,
-        update_every_n_steps: int = 1,
-        update_starting_at_step: int | None = None,
-        update_starting_at_epoch: int | None = None,
+        update_every_n_steps: Annotated[int, Ge(1)] = 1,
+        update_starting_at_step: Annotated[int, Ge(0)] | None = None,
+        update_starting_at_epoch: Annotated[int, Ge(0)] | None = None,
         **kwargs: Any,
     ) -> None:
         average: Any = get_ema_avg_fn(decay=decay)  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ from leyden.callback import Callback
 from leyden.callbacks.peak_flops import peak_flops
 from leyden.callbacks.throughput import Throughput
 from leyden.errors import ConfigurationError
+from leyden.warnings import warn_once
 
 if TYPE_CHECKING:
     from leyden.module import LightningModule
@@ -67,6 +68,10 @@ class ThroughputMonitor(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the measurement."""
+        if not trainer.loggers and not trainer.fast_dev_run:
+            warn_once(
+                "ThroughputMonitor has nowhere to log to: the trainer has no logger. Give it one, or leave it out."
+            )
         self._start(trainer, "train")
 
     def on_train_batch_end(
@@ -76,7 +81,8 @@ class ThroughputMonitor(Callback):
         if not self._add(trainer, pl_module, "train", batch):
             return
         ended = trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if ended and ((trainer.log_step + 1) % trainer.log_every_n_steps == 0 or trainer.should_stop):
+        every = trainer.log_every_n_steps
+        if ended and every and ((trainer.log_step + 1) % every == 0 or trainer.should_stop):
             self._log(trainer, "train", trainer.log_step)
 
     # --- evaluation --------------------------------------------------------------------------

@@ -13,7 +13,9 @@ import os
 import sys
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge
 
 from leyden.callbacks.progress_bar import ProgressBar
 from leyden.errors import ConfigurationError
@@ -44,7 +46,9 @@ class TQDMProgressBar(ProgressBar):
 
     BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
 
-    def __init__(self, refresh_rate: int = 1, process_position: int = 0, leave: bool = False) -> None:
+    def __init__(
+        self, refresh_rate: Annotated[int, Ge(0)] = 1, process_position: Annotated[int, Ge(0)] = 0, leave: bool = False
+    ) -> None:
         super().__init__()
         if find_spec("tqdm") is None:
             raise ConfigurationError(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from leyden.accelerators import device_named
 from leyden.callback import Callback
 from leyden.callbacks.undivided import check_undivided
 from leyden.module import LightningModule
@@ -38,7 +39,7 @@ class WeightAveraging(Callback):
     """
 
     def __init__(self, device: torch.device | str | int | None = None, use_buffers: bool = True, **kwargs: Any) -> None:
-        self._device = torch.device(device) if isinstance(device, str) else device
+        self._device = device_named(device, type(self).__name__) if isinstance(device, str) else device
         self._use_buffers = use_buffers
         self._kwargs = kwargs
         self._average_model: AveragedModel | None = None

@@ -149,7 +149,15 @@ def _name(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _paths(paths: Any, origins: Origins | None) -> Iterator[Problem]:
-    """Find keys of ``paths`` that nobody reads: those that no file of that group brought along."""
+    """Find paths that are none, and keys that nobody reads: those that no file of that group brought along."""
+    for key, value in paths.items() if isinstance(paths, dict) else ():
+        if (
+            key in PATHS
+            and not isinstance(value, str)
+            and value is not BROKEN
+            and (value is not None or key != "run_dir")
+        ):
+            yield Problem(f"paths.{key}", f"expects str, got {value!r} ({type(value).__name__})")
     for key in paths if isinstance(paths, dict) and origins is not None else ():
         origin = None if key in PATHS else origins.of(f"paths.{key}") or COMMAND_LINE  # type: ignore[union-attr]
         if origin is not None and "/paths/" not in f"/{origin}":

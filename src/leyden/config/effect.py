@@ -12,6 +12,7 @@ to.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -133,7 +134,31 @@ def _unless(key: str, wanted: Any, reason: str) -> Callable[[Values], str | None
     return condition
 
 
+def _elsewhere(values: Values) -> str | None:
+    here = os.getcwd()
+    return None if str(at(values, "paths.work_dir")) == here else f"a run begins where its command is given, in {here}"
+
+
+def _limited(least: str, most: str) -> Callable[[Values], str | None]:
+    """Return a condition: *least* is more than *most*, which has the last word."""
+
+    def condition(values: Values) -> str | None:
+        low, high = at(values, least), at(values, most)
+        numbers = isinstance(low, int) and isinstance(high, int) and high > 0
+        return f"{most} is {high}" if numbers and low > high else None
+
+    return condition
+
+
 RULES = (
+    Rule(("paths.work_dir",), _elsewhere, "Change to that folder first"),
+    Rule(("trainer.min_epochs",), _limited("trainer.min_epochs", "trainer.max_epochs"), "Set it to no more than that"),
+    Rule(("trainer.min_steps",), _limited("trainer.min_steps", "trainer.max_steps"), "Set it to no more than that"),
+    Rule(
+        ("trainer.check_val_every_n_epoch",),
+        _limited("trainer.check_val_every_n_epoch", "trainer.max_epochs"),
+        "Set it to no more than that, or leave validation out: trainer.limit_val_batches=0",
+    ),
     Rule(("optimizer", "scheduler"), _own_optimizer, "Leave it out, and choose optimizer=none to say so"),
     Rule(("scheduler",), _no_optimizer, "Choose an optimizer, or scheduler=none"),
     Rule(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge
 
 from leyden.loggers.dummy import DummyExperiment
 from leyden.loggers.folder import FolderLogger
@@ -35,7 +37,7 @@ class CSVLogger(FolderLogger):
         name: str | None = "lightning_logs",
         version: int | str | None = None,
         prefix: str = "",
-        flush_logs_every_n_steps: int = 100,
+        flush_logs_every_n_steps: Annotated[int, Ge(1)] = 100,
     ) -> None:
         super().__init__(save_dir, name, version)
         self._prefix = prefix

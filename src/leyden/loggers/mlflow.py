@@ -12,8 +12,10 @@ import re
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from leyden import secrets
 from leyden.errors import ConfigurationError
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from leyden.loggers.saved_checkpoints import SavedCheckpoint
 
 _FILE = "file:"
+_SCHEMES = (  # https://mlflow.org/docs/latest/self-hosting/architecture/backend-store
+    *("", "file", "http", "https", "sqlite", "mysql", "postgresql", "mssql", "databricks", "databricks-uc", "uc"),
+)
 _STATUS: dict[str, str] = {
     StageOutcome.SUCCESS: "FINISHED",
     StageOutcome.FINISHED: "FINISHED",
@@ -107,6 +112,20 @@ class MLFlowLogger(Logger):
         self._params: dict[str, str] = {}
         self._under_way: list[Any] = []
         self._uploads = Uploads(log_model)
+
+    def check(self) -> None:
+        """Find out whether MLflow knows what kind of place it is to write to.
+
+        Raises:
+            ConfigurationError: If the URI is of a kind that it has no store for.
+        """
+        scheme = urlsplit(self._tracking_uri or "").scheme.partition("+")[0]
+        known = {*_SCHEMES, *(each.name for each in entry_points(group="mlflow.tracking_store"))}
+        if scheme not in known:
+            raise ConfigurationError(
+                f"MLFlowLogger(tracking_uri={self._tracking_uri!r}) is of the kind {scheme!r}, which MLflow has no "
+                f"store for. Expected one of: {', '.join(sorted(known - {''}))}, or a folder. Name another place."
+            )
 
     # --- the run ---------------------------------------------------------------------------
 
