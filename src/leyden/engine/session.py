@@ -24,7 +24,7 @@ from leyden.callback import Callback
 from leyden.combined_loader import CombinedLoader
 from leyden.datamodule import LightningDataModule
 from leyden.engine.compiled import compiled
-from leyden.engine.data import Source, TrainLoader, Wanted, members, request, sources, training_source
+from leyden.engine.data import INFINITE, Source, TrainLoader, Wanted, members, request, sources, training_source
 from leyden.engine.hooks import Hooks, check_names, is_overridden
 from leyden.engine.optimization import Optimization, SchedulerConfig
 from leyden.engine.parts import part
@@ -227,7 +227,7 @@ def _even(found: list[Source], strategy: Strategy) -> bool:
     """Whether all ranks have as many batches of each loader."""
     if strategy.world_size == 1:
         return True
-    counts = torch.tensor([source.batches for source in found], dtype=torch.float64)
+    counts = torch.tensor([source.batches if source.certain else INFINITE for source in found], dtype=torch.float64)
     same = bool((strategy.reduce(counts, "min") == strategy.reduce(counts, "max")).all())
     return same and bool(counts.isfinite().all())
 
@@ -249,7 +249,8 @@ def _agreed(found: list[Source], strategy: Strategy, where: str) -> list[Source]
             "on every rank and let it be divided (use_distributed_sampler=True), or set limit_train_batches="
             f"{int(least)}."
         )
-    return found
+    certain = bool(strategy.reduce(torch.tensor(float(found[0].certain)), "min"))
+    return [found[0]._replace(certain=certain)]
 
 
 def merge_callbacks(trainer: Trainer, module: LightningModule) -> list[Callback]:
