@@ -270,7 +270,7 @@ def clip_norm(gradients: list[Tensor], largest: float) -> None:
         return
     inverse = single(1.0 / single(total.item() + single(1e-6)))
     factor = min(single(inverse * single(largest)), 1.0)
-    if factor != 1.0:
+    if factor != 1.0 or any(map(torch._debug_has_internal_overlap, gradients)):  # of an expanded one, torch raises
         torch._foreach_mul_(gradients, factor)
 
 
