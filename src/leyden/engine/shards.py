@@ -107,7 +107,7 @@ class Dealt:
             self.sampler.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Any]:
-        return self.of(self.order())
+        yield from self.of(self.order())  # drawn when the first one is asked for, as samplers of torch do
 
     def of(self, order: Any) -> Iterator[Any]:
         """Yield this process's part of *order*."""
