@@ -238,6 +238,16 @@ def ragged(announced: str = "", accumulate: str = "1") -> dict[str, Any]:
     return {"steps": made.global_step, "weights": weights(module), "validations": module.validations, "said": told}
 
 
+def crowded(processors: str, workers: str) -> dict[str, Any]:
+    """Ranks and their loaders' workers share so many processors."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(processors)])
+    os.environ.pop("SLURM_CPUS_ON_NODE", None)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        trainer(max_epochs=1).fit(Net(4, workers=int(workers)))
+    return {"said": [str(each.message) for each in said if "processors" in str(each.message)]}
+
+
 def uneven() -> dict[str, Any]:
     """Ranks have loaders of different lengths."""
 
@@ -338,6 +348,7 @@ SCENARIOS = {
         interrupted_in_validation,
         rates,
         ragged,
+        crowded,
         uneven,
         compressed,
         talk,

@@ -99,6 +99,16 @@ def test_loaders_that_announce_too_much_end_the_epoch_on_all_ranks_with_the_firs
     assert second["said"] == []
 
 
+@pytest.mark.parametrize(("processors", "workers"), [(1, 0), (2, 0), (2, 2)])
+def test_ranks_and_workers_that_are_more_than_the_processors_are_told_by_the_first_rank(tmp_path, processors, workers):
+    first, second = run(tmp_path, 2, "crowded", processors, workers)
+
+    assert second["said"] == []
+    assert [
+        f"2 ranks with {workers} loader workers each share {processors} processors" in each for each in first["said"]
+    ] == ([True] if (processors, workers) != (2, 0) else [])
+
+
 def test_loaders_of_different_lengths_are_refused_on_every_rank(tmp_path):
     first, second = run(tmp_path, 2, "uneven")
 

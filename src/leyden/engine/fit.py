@@ -20,12 +20,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from leyden import rng
 from leyden.engine.data import INFINITE, TrainLoader
 from leyden.engine.evaluate import beginning_anew_on_resume, evaluate
 from leyden.engine.lengths import named
 from leyden.engine.optimization import step_schedulers
 from leyden.engine.parts import part
+from leyden.engine.remarks import about_losses, about_rows, losses
 from leyden.engine.rows import write_row
 from leyden.engine.saving import beside_training
 from leyden.engine.step import forward_step
@@ -45,17 +48,22 @@ def fit(session: Session) -> None:
     with beside_training(session) as settle:
         for _ in epochs(session):
             step = forward_step if session.trainer.forward_only else session.step
+            first: list[Tensor] = []
+            outputs: Any = None
             for batch_idx, batch in batches(session):
                 if hooks.call("on_train_batch_start", batch, batch_idx) == -1:
                     skip_rest(session)
                     break
                 outputs = step(session, batch, batch_idx)
+                if outputs and not first:
+                    first = losses(outputs)
                 complete_batch(session, batch_idx)
                 hooks.call("on_train_batch_end", outputs, batch, batch_idx)
                 metrics.batch = None
                 after_batch(session)
                 if settle is not None:
                     settle()
+            about_losses(session, first, outputs)
     session.progress.seconds = session.trainer._elapsed()
     hooks.call("on_train_end")
 
@@ -78,7 +86,11 @@ def epochs(session: Session) -> Iterator[int]:
         metrics.refresh()
         metrics.training.per_batch = False
         metrics.batch, metrics.size = None, None
+        ran = progress.batch > 0
         end_epoch(session)
+        if not ran and session.trainer.max_epochs == -1:  # it would never end
+            log.info("fit stopped: there are no more batches, and max_epochs sets no limit.")
+            return
         resumed = False
         obey_signal(session)
 
@@ -187,6 +199,7 @@ def end_epoch(session: Session) -> None:
 
     if progress.place != "EPOCH_ENDED":
         session.hooks.call_epoch_end(all_but_saved)
+    about_rows(session)
     found = metrics.training.gather(per_step=False)
     metrics.absorb(found)
     if session.schedulers and session.module.automatic_optimization and progress.last:

@@ -52,9 +52,12 @@ def check_announcement(loader: Any, announced: float, yielded: int) -> None:
 
 
 def named(loader: Any) -> str:
-    """Return how to call *loader* in a message."""
+    """Return how to call *loader* in a message: by what the user has made, not by what stands in its place."""
     dataset = getattr(loader, "dataset", None)
-    return f"a {type(loader).__name__}" + (f" over a {type(dataset).__name__}" if dataset is not None else "")
+    while _is_engine_s(dataset):
+        dataset = vars(dataset).get("dataset", vars(dataset).get("source"))
+    own = DataLoader if isinstance(loader, DataLoader) and _is_engine_s(loader) else type(loader)
+    return f"a {own.__name__}" + (f" over a {type(dataset).__name__}" if dataset is not None else "")
 
 
 def _counts(sampler: Any) -> bool:
@@ -65,6 +68,10 @@ def _counts(sampler: Any) -> bool:
         return False
     inner = getattr(sampler, "sampler", None)
     return inner is None or _counts(inner)
+
+
+def _is_engine_s(item: Any) -> bool:
+    return type(item).__module__.startswith("leyden.engine.")
 
 
 def _is_theirs(kind: type) -> bool:

@@ -29,6 +29,7 @@ from leyden.engine.hooks import Hooks, check_names, is_overridden
 from leyden.engine.optimization import Optimization, SchedulerConfig
 from leyden.engine.parts import part
 from leyden.engine.position import stand_again, standing
+from leyden.engine.remarks import about_processes
 from leyden.engine.shards import Share
 from leyden.engine.signals import StopFlag
 from leyden.engine.transfer import Transfer, TransferHook, transfer_function, transfer_hooks
@@ -202,6 +203,7 @@ class Loaders:
         if found is None:
             return []
         self.raw[kind] = found.iterables if isinstance(found, CombinedLoader) else found
+        about_processes(trainer.strategy, self.raw[kind])
         wanted = Wanted(
             limit=limit,
             overfit=trainer.overfit_batches if kind in ("train", "val") else 0,
