@@ -329,6 +329,39 @@ def test_checkpoints_come_at_the_end_of_every_epoch(tmp_path):
         ]
 
 
+class Planned(Module):
+    """Its schedule is planned for the number of updates that was announced."""
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=self.trainer.estimated_stepping_batches)
+        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
+
+
+@pytest.mark.parametrize("real", [8, 12])
+def test_a_schedule_of_as_many_updates_as_were_announced_ends_before_or_after_them(real):
+    module, one = Planned(), trainer()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        one.fit(module, OwnLoader(real))
+
+    assert one.global_step == 2 * real
+    assert ["OneCycleLR has come to its end" in str(each.message) for each in said].count(True) == (real == 12)
+    if real == 12:
+        assert module.rates[1] < 0.02  # what torch gives for the step behind its last one
+
+
+def test_a_schedule_that_is_too_short_by_itself_is_refused_as_torch_does():
+    class Short(Module):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+            cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=15)
+            return [optimizer], [{"scheduler": cycle, "interval": "step"}]
+
+    with pytest.raises(ValueError, match="Tried to step 16 times"):
+        trainer().fit(Short(), OwnLoader(10))
+
+
 class NoisyStream(IterableDataset):
     """Draws from generators of all kinds, and announces another number of batches than it has."""
 
