@@ -166,6 +166,11 @@ def length_of(loader: Any) -> float:
         return math.inf
 
 
+def total_of(mode: Mode, lengths: list[float]) -> float:
+    """Return how many batches loaders of these *lengths* have when they are read as one."""
+    return _TOTAL[mode](lengths)
+
+
 def samples_of(loader: Any) -> float:
     """Return how many samples the data set behind *loader* has; ``inf`` where it is not known.
 

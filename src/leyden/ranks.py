@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,11 @@ _joined: list[Any] = []
 _kept: list[Any] = []
 _tellings = count()  # equally many in every rank
 _PATIENCE = timedelta(minutes=30)  # with which the others wait for what rank 0 tells
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

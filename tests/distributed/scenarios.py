@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -201,25 +202,50 @@ def interrupted_in_validation() -> dict[str, Any]:
 class Lines(IterableDataset):
     """An iterable data set without a length, of another number of samples on each rank."""
 
+    sharded = True
+
     def __iter__(self):
         generator = torch.Generator().manual_seed(RANK.rank)
         for _ in range(33 - 6 * RANK.rank):
             yield torch.randn(8, generator=generator), torch.tensor(1)
 
 
-def ragged() -> dict[str, Any]:
-    """Ranks have loaders without a length, which end at different batches."""
+class Announced(Lines):
+    """The same, which announces more samples than any rank has."""
+
+    def __len__(self):
+        return 40
+
+
+def ragged(announced: str = "", accumulate: str = "1") -> dict[str, Any]:
+    """Ranks have loaders without a length, or with a wrong one, which end at different batches."""
     L.seed_everything(3, verbose=False)
 
     class Ragged(Net):
-        def train_dataloader(self):
-            dataset = Lines()
-            dataset.sharded = True
-            return DataLoader(dataset, self.batch_size)
+        validations = 0
 
-    module, made = Ragged(4), trainer(max_epochs=2)
-    made.fit(module)
-    return {"steps": made.global_step, "weights": weights(module)}
+        def train_dataloader(self):
+            return DataLoader(Announced() if announced else Lines(), self.batch_size)
+
+        def on_validation_epoch_end(self):
+            self.validations += 1
+
+    module, made = Ragged(4), trainer(max_epochs=2, accumulate_grad_batches=int(accumulate), num_sanity_val_steps=0)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        made.fit(module)
+    told = [str(each.message) for each in said if "announced" in str(each.message)]
+    return {"steps": made.global_step, "weights": weights(module), "validations": module.validations, "said": told}
+
+
+def crowded(processors: str, workers: str) -> dict[str, Any]:
+    """Ranks and their loaders' workers share so many processors."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(processors)])
+    os.environ.pop("SLURM_CPUS_ON_NODE", None)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        trainer(max_epochs=1).fit(Net(4, workers=int(workers)))
+    return {"said": [str(each.message) for each in said if "processors" in str(each.message)]}
 
 
 def uneven() -> dict[str, Any]:
@@ -322,6 +348,7 @@ SCENARIOS = {
         interrupted_in_validation,
         rates,
         ragged,
+        crowded,
         uneven,
         compressed,
         talk,

@@ -86,6 +86,29 @@ def test_loaders_without_a_length_end_with_the_first_rank_that_has_no_batch(tmp_
     assert first["steps"] == 2 * 7
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_loaders_that_announce_too_much_end_the_epoch_on_all_ranks_with_the_first_that_has_no_batch(
+    tmp_path, accumulate
+):
+    first, second = run(tmp_path, 2, "ragged", "announced", accumulate)
+
+    assert first["weights"] == second["weights"]
+    assert first["steps"] == second["steps"] == 2 * -(-7 // accumulate)
+    assert first["validations"] == second["validations"] == 2
+    assert ["announced 10 batches with len(), and yielded 7" in each for each in first["said"]] == [True]
+    assert second["said"] == []
+
+
+@pytest.mark.parametrize(("processors", "workers"), [(1, 0), (2, 0), (2, 2)])
+def test_ranks_and_workers_that_are_more_than_the_processors_are_told_by_the_first_rank(tmp_path, processors, workers):
+    first, second = run(tmp_path, 2, "crowded", processors, workers)
+
+    assert second["said"] == []
+    assert [
+        f"2 ranks with {workers} loader workers each share {processors} processors" in each for each in first["said"]
+    ] == ([True] if (processors, workers) != (2, 0) else [])
+
+
 def test_loaders_of_different_lengths_are_refused_on_every_rank(tmp_path):
     first, second = run(tmp_path, 2, "uneven")
 

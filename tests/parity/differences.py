@@ -95,6 +95,18 @@ DIFFERENCES = {
         leyden="it is inf",
         reason="the number is unknown, and -1 is read as a number",
     ),
+    "epoch_of_a_wrong_length": Difference(
+        lightning="a loader that yields fewer batches than len() says ends an epoch without its validation, its epoch "
+        "schedulers and its last window; batches beyond len() are left out",
+        leyden="the epoch ends where the loader does, with all of these; that the two differ is said once",
+        reason="a length is an estimate of whoever wrote the loader; the data are what there is to train on",
+    ),
+    "batches_of_an_uncertain_length": Difference(
+        lightning="a training loader with a length of the user's own (an iterable data set, a sampler) is asked for a "
+        "batch when the step needs it",
+        leyden="it is read one batch ahead, as both do where there is no length; what torch counts itself is not",
+        reason="the last batch of an epoch has to be known while it is being used",
+    ),
     "length_of_a_combined_loader": Difference(
         lightning="len() of a CombinedLoader needs iter() to be called before",
         leyden="it is known from the start",

@@ -176,6 +176,63 @@ def _(library, tmp_path):
     return trainer.estimated_stepping_batches
 
 
+class Announcing:
+    """A loader that announces three batches and yields another number; notes which of them was asked for."""
+
+    def __init__(self, real, noted=None):
+        self.real, self.noted = real, [] if noted is None else noted
+
+    def __len__(self):
+        return 3
+
+    def __iter__(self):
+        for index, batch in zip(range(self.real), loader(8), strict=False):
+            self.noted.append(f"fetch {index}")
+            yield batch
+
+
+@observed("epoch_of_a_wrong_length", theirs=[2, 1, 0, 0, 3, 2, 1, 1], ours=[2, 1, 1, 1, 5, 3, 1, 1])
+def _(library, tmp_path):
+    found = []
+    for real in (2, 5):
+
+        class Module(regression(library)):
+            batches = validations = 0
+
+            def training_step(self, batch, batch_idx):
+                self.batches += 1
+                return self.loss(batch)
+
+            def on_validation_epoch_end(self):
+                self.validations += 1
+
+            def configure_optimizers(self):
+                optimizer = super().configure_optimizers()
+                return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
+
+        loaders = {"train_dataloaders": Announcing(real), "val_dataloaders": loader(1)}
+        options = {"accumulate_grad_batches": 2, "num_sanity_val_steps": 0, "max_epochs": 1}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer, module = fitted(library, tmp_path, Module, loaders, **options)
+        steps = trainer.lr_scheduler_configs[0].scheduler.last_epoch
+        found += [module.batches, trainer.global_step, steps, module.validations]
+    return found
+
+
+@observed("batches_of_an_uncertain_length", theirs="fetch 0, step 0, fetch 1", ours="fetch 0, fetch 1, step 0")
+def _(library, tmp_path):
+    noted = []
+
+    class Module(regression(library)):
+        def training_step(self, batch, batch_idx):
+            noted.append(f"step {batch_idx}")
+            return self.loss(batch)
+
+    fitted(library, tmp_path, Module, {"train_dataloaders": Announcing(3, noted)}, max_epochs=1)
+    return ", ".join(noted[:3])
+
+
 def combined(library, *arguments):
     if library is LEYDEN:
         return leyden.combined_loader.CombinedLoader(*arguments)

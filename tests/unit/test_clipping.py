@@ -85,3 +85,14 @@ def test_the_factor_of_gradients_on_another_device_is_not_fetched():
     clip(torch.optim.SGD([parameter], lr=0.1), 0.5, "norm")
 
     assert parameter.grad.is_meta
+
+
+@pytest.mark.parametrize("largest", [0.5, 1e4])
+def test_an_expanded_gradient_is_refused_as_torch_refuses_it_whether_there_is_something_to_clip_or_not(largest):
+    parameter = nn.Parameter(torch.zeros(3))
+    parameter.grad = torch.ones(1).expand(3)
+
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+        torch.nn.utils.clip_grad_norm_([parameter], largest)
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+        clip(torch.optim.SGD([parameter], lr=0.1), largest, "norm")

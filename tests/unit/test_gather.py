@@ -2,12 +2,14 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
     RandomSampler,
+    SequentialSampler,
     Subset,
     TensorDataset,
     WeightedRandomSampler,
@@ -182,3 +184,68 @@ def test_a_fit_reads_no_sample_alone_and_shows_the_loader_it_was_given():
     assert single == []
     assert trainer.global_step == 6
     assert trainer.train_dataloader is loader
+
+
+def outcome(loader):
+    """Return the batches of *loader*, or what it raises."""
+    try:
+        return [[tensor.tolist() for tensor in batch] for batch in loader]
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        return type(error), str(error)
+
+
+ODD = {
+    "a range with negative numbers": lambda: DataLoader(Subset(plain(), range(-4, 3)), 2),
+    "a range backwards": lambda: DataLoader(Subset(plain(), range(5, -5, -2)), 2),
+    "a subset of a subset, from the end": lambda: DataLoader(Subset(Subset(plain(), range(9, 20)), [-1, 0, -11]), 2),
+    "an array backwards": lambda: DataLoader(Subset(plain(), np.arange(6)[::-1]), 4),
+    "numbers of numpy": lambda: DataLoader(Subset(plain(), list(np.arange(3))), 2),
+    "masks": lambda: DataLoader(Subset(plain(), [True, False]), 2),
+    "tensors as indices": lambda: DataLoader(plain(), 2, sampler=list(torch.tensor([4, -1, 0]))),
+    "negative indices": lambda: DataLoader(plain(), 2, sampler=[-1, 0, -23]),
+    "an index that does not exist": lambda: DataLoader(plain(), 2, sampler=[0, 23]),
+    "a subset that does not exist": lambda: DataLoader(Subset(plain(), [0, 23]), 2),
+    "an index too large for a tensor": lambda: DataLoader(plain(), 2, sampler=[2**70]),
+    "no index": lambda: DataLoader(plain(), 2, sampler=["x"]),
+    "an empty batch": lambda: DataLoader(plain(), batch_sampler=[[0], [], [1]]),
+    "batches as tensors": lambda: DataLoader(plain(), batch_sampler=[torch.tensor([1, 2])]),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_indices_give_what_torch_gives_or_its_exception(kind):
+    torch.manual_seed(3)
+    expected = outcome(ODD[kind]())
+    torch.manual_seed(3)
+    loader = ODD[kind]()
+    found = gathering(loader)
+
+    assert found is not loader
+    assert outcome(found) == expected
+
+
+def test_batches_before_an_index_that_does_not_exist_come_all_the_same():
+    batches = iter(gathering(DataLoader(TensorDataset(torch.arange(3)), 1, sampler=SequentialSampler(range(5)))))
+
+    assert [next(batches)[0].item() for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(IndexError, match="index 3 is out of bounds"):
+        next(batches)
+
+
+def test_a_subset_that_is_changed_between_two_passes_is_seen():
+    part = Subset(TensorDataset(torch.arange(9)), [0, 1])
+    loader = gathering(DataLoader(part, 3))
+
+    first = outcome(loader)
+    part.indices = [5, -1, 7]
+
+    assert (first, outcome(loader)) == ([[[0, 1]]], [[[5, 8, 7]]])
+
+
+def test_tensors_that_need_gradients_from_now_on_get_them():
+    data = TensorDataset(torch.ones(4))
+    loader = gathering(DataLoader(data, 2))
+    list(loader)
+    data.tensors = (torch.ones(4, requires_grad=True),)
+
+    assert next(iter(loader))[0].grad_fn is not None

@@ -10,11 +10,9 @@ from leyden.engine.lightning_format import loops, position, progress
 from leyden.progress import Progress
 from leyden.testing import TinyData, TinyModule
 
-BATCHES = 6
-
 
 def written(place, accumulate=1, automatic=True, position=None):
-    return loops(place, automatic=automatic, accumulate=accumulate, batches=BATCHES, position=position or {})
+    return loops(place, automatic=automatic, accumulate=accumulate, position=position or {})
 
 
 @pytest.mark.parametrize(
@@ -46,7 +44,7 @@ def test_what_is_left_of_an_epoch_after_its_last_batch_is_left_out(place):
 
 
 def test_before_the_last_batch_the_epoch_is_not_over():
-    place = Progress(epochs=1, batch=5, batches=11, updates=11, windows=11, last=True)
+    place = Progress(epochs=1, batch=5, batches=11, updates=11, windows=11, fetched=6, last=True)
 
     assert progress(written(place), 1).batch == 5
 

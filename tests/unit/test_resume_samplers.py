@@ -203,6 +203,7 @@ STREAMS = list(
 )
 
 
+@pytest.mark.filterwarnings("ignore:Length of IterableDataset", "ignore:a DataLoader over a Counted announced")
 @pytest.mark.parametrize(("kind", "workers"), STREAMS)
 def test_a_stream_goes_on_where_it_stood(kind, workers, tmp_path):
     number = [each[0] is kind and each[1] is workers for each in STREAMS].index(True)

@@ -216,3 +216,48 @@ def test_what_is_the_same_of_two_states_is_told_from_what_is_not():
 
     assert rng.same(one, two)
     assert not rng.same(one, rng.capture())
+
+
+class Estimating(torch.utils.data.Sampler):
+    """Yields the numbers below *real*, and estimates how many they are."""
+
+    def __init__(self, real, announced):
+        self.real, self.announced = real, announced
+
+    def __len__(self):
+        return self.announced
+
+    def __iter__(self):
+        return iter(range(self.real))
+
+
+@pytest.mark.parametrize("even", [False, True])
+@pytest.mark.parametrize(("real", "announced"), [(7, 12), (12, 7), (9, 2), (3, 20), (8, 8)])
+def test_what_a_sampler_yields_is_dealt_whatever_its_length_says(real, announced, even):
+    loader = DataLoader(TensorDataset(torch.arange(20)), 2, sampler=Estimating(real, announced))
+    found = [each[0] for each in batches(loader, 2, even)]
+
+    assert sorted({*flat(flat(found))}) == [*range(real)]
+    assert len(found[0]) == len(found[1])
+    assert max(len(batch) for each in found for batch in each) <= 2 + (not even)
+
+
+class Uncounted(torch.utils.data.Sampler):
+    """A sampler without a length."""
+
+    def __init__(self, real):
+        self.real = real
+
+    def __iter__(self):
+        return iter(range(self.real))
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("even", [False, True])
+def test_a_sampler_without_a_length_is_dealt(even, drop_last):
+    loader = DataLoader(TensorDataset(torch.arange(20)), 2, sampler=Uncounted(7), drop_last=drop_last)
+
+    assert [each[0] for each in batches(loader, 2, even)] == [
+        [[0, 2], [4, 6]],
+        [[1, 3], [5, 0]] if even else [[1, 3]] if drop_last else [[1, 3], [5]],
+    ]

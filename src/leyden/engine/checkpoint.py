@@ -154,7 +154,6 @@ def _loops(trainer: Trainer, position: dict[str, Any]) -> dict[str, Any]:
         trainer._progress,
         automatic=trainer.lightning_module.automatic_optimization,
         accumulate=trainer.accumulate_grad_batches,
-        batches=trainer.num_training_batches,
         position=position,
     )
 

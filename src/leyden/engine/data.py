@@ -13,6 +13,8 @@ A sampler that counts its passes tells and takes that with ``state_dict`` and ``
 Samplers and data sets that draw from the global generators whenever they are asked, and
 choose by what they drew before, are beyond this: they need a generator of their own. So is
 what a data set changes about itself while it is read.
+
+A length is an announcement: see `leyden.engine.lengths`. What a loader yields decides where an epoch ends.
 """
 
 from __future__ import annotations
@@ -26,11 +28,12 @@ import torch
 from torch.utils.data import DataLoader, SequentialSampler
 
 from leyden import rng
-from leyden.combined_loader import CombinedLoader, flatten, is_collection, length_of
+from leyden.combined_loader import CombinedLoader, flatten, is_collection, length_of, total_of
 from leyden.datamodule import LightningDataModule
 from leyden.engine.gather import gathering
 from leyden.engine.generators import set_states, states_of
 from leyden.engine.hooks import is_overridden
+from leyden.engine.lengths import check_announcement, is_certain
 from leyden.engine.position import (
     END,
     Followed,
@@ -52,10 +55,28 @@ INFINITE = float("inf")
 
 
 class Source(NamedTuple):
-    """One loader and the number of batches to take of it (``inf`` where nobody knows)."""
+    """One loader, or several read as one, and how many batches there are.
+
+    Attributes:
+        loader: Whose batches these are.
+        batches: How many were announced when it was asked for, limits applied; ``inf`` where nobody knows.
+        most: The limit alone: ``inf`` where the end of the loader decides.
+        certain: Whether it yields as many as it announces: torch itself counts them.
+    """
 
     loader: Any
     batches: float
+    most: float = INFINITE
+    certain: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be read, for certain."""
+        return self.most == 0 or (self.certain and self.batches == 0)
+
+    def at_most(self, limit: float) -> Source:
+        """Return this source with another limit beside its own."""
+        return self._replace(batches=min(self.batches, limit), most=min(self.most, limit))
 
 
 def request(name: str, given: Any, module: LightningModule, datamodule: LightningDataModule | None) -> Any:
@@ -134,8 +155,9 @@ def _combined(loaders: CombinedLoader, wanted: Wanted) -> Source:
     found = [_source(loader, wanted, place) for place, loader in enumerate(loaders.flattened)]
     combined = copy.copy(loaders)
     combined.flattened = [source.loader for source in found]
-    combined.limits = [source.batches for source in found]
-    return Source(combined, length_of(combined))
+    combined.limits = [source.most for source in found]
+    most = total_of(combined.mode, combined.limits)
+    return Source(combined, length_of(combined), most, all(source.certain for source in found))
 
 
 def batches_of(loader: Any) -> Iterator[Any]:
@@ -174,7 +196,9 @@ def _source(loader: Any, wanted: Wanted, place: int = 0) -> Source:
     if wanted.share is not None:
         loader = shared_out(loader, wanted.share, even=wanted.training)
     count = batches_to_take(length_of(loader), limit, where)
-    return Source(gathering(loader) if wanted.seed is None else sampled(gathering(loader), *salt), count)
+    most = limit if isinstance(limit, int) else INFINITE if limit == 1.0 else count
+    found = gathering(loader) if wanted.seed is None else sampled(gathering(loader), *salt)
+    return Source(found, count, most, is_certain(loader))
 
 
 def _check_order(loader: Any, wanted: Wanted) -> None:
@@ -238,23 +262,30 @@ class TrainLoader:
 
     Args:
         source: Loader, or several read as one, and number of batches an epoch.
-        strategy: Asks other ranks whether they have a batch, too, where nobody knows how many there are.
+        strategy: Asks other ranks whether they have a batch, too, where nobody can be sure how many there are.
+
+    Attributes:
+        loader: What is read.
+        empty: Whether there is nothing to read, for certain.
+        end: How many batches this epoch has at most; ``inf`` where the end of the loader decides.
     """
 
     def __init__(self, source: Source, strategy: Strategy | None = None) -> None:
-        self.loader, self.batches = source
-        alone = strategy is None or strategy.world_size == 1
-        self._strategy = strategy if self.batches == INFINITE and not alone else None
+        self.loader, self.empty = source.loader, source.empty
+        self.end, self._most, self._announced = source.most, source.most, source.batches
+        self._looks_ahead = not source.certain  # the last batch is known only once the next one is asked for
+        self._strategy = None if strategy is None or strategy.world_size == 1 else strategy
         self._between = True  # the next batch is the first of an epoch
         self._before: dict[str, Any] = {}
         self._own: dict[str, Any] | None = None
         self._fetching: dict[str, Any] | None = None  # of a resumed run: as `_noted`, in plain types
         self._noted: Any = None  # the global generators before the batch was fetched that is one ahead
+        self._drawing: list[Any] | None = None  # and those that the loaders keep
         self._resumed: list[dict[str, Any]] = []
         self._followed: list[Followed] = []
-        self._ahead = self.batches == INFINITE and isinstance(self.loader, StatefulLoader)
+        self._ahead = self._looks_ahead and isinstance(self.loader, StatefulLoader)
         if isinstance(self.loader, CombinedLoader):
-            self._followed = [Followed(each, self.batches == INFINITE) for each in self.loader.flattened]
+            self._followed = [Followed(each, self._looks_ahead) for each in self.loader.flattened]
             self.loader = copy.copy(self.loader)
             self.loader.flattened = self._followed
 
@@ -262,6 +293,7 @@ class TrainLoader:
         """Yield index, batch and whether it is the last, from batch *start* of *epoch* on."""
         states = [states_of(generators(each)) for each in members(self.loader)] if start else []
         announce(self.loader, epoch)
+        self._count()
         if start == 0:
             self._begin()
             iterator, ahead = self._open(0)
@@ -276,24 +308,30 @@ class TrainLoader:
         finally:
             self._between = True
 
+    def _count(self) -> None:
+        """Find out how many batches this epoch has: a data set may have grown since the one before."""
+        self._announced = min(length_of(self.loader), self._most)
+        self.end = self._most if self._looks_ahead else self._announced
+        if self._strategy is not None and not self._looks_ahead:
+            self.end = self._strategy.reduce(torch.tensor(self.end, dtype=torch.float64), "min").item()
+
     def _batches(self, iterator: Iterator[Any], ahead: Any, index: int) -> Iterator[tuple[int, Any, bool]]:
-        while index < self.batches:
-            if self.batches != INFINITE:
+        while index < self.end:
+            last = index + 1 == self.end
+            if not self._looks_ahead:
                 batch = next(iterator, END)
-                if batch is END:
-                    return
-                last = index + 1 == self.batches
             else:
-                batch, ahead = ahead, END if ahead is END else self._look_ahead(iterator)
-                if batch is END:
-                    return
+                batch, ahead = ahead, END if last or ahead is END else self._look_ahead(iterator)
                 last = ahead is END
+            if batch is END:
+                break
             self._between = last
             yield index, batch, last
             index += 1
+        check_announcement(self.loader, self._announced, index)
 
     def _begin(self) -> None:
-        self._resumed, self._own, self._fetching, self._noted = [], None, None, None
+        self._resumed, self._own, self._fetching, self._noted, self._drawing = [], None, None, None, None
         for followed in self._followed:
             followed.begin()
         if not self._followed:
@@ -302,18 +340,20 @@ class TrainLoader:
     def _open(self, skip: int) -> tuple[Iterator[Any], Any]:
         iterator = batches_of(self.loader)
         passed_over = iterator if self._followed else unfetched(iterator)
-        if self._strategy is not None:
+        if self._strategy is not None and self._looks_ahead:
             iterator = passed_over = together(iterator, self._strategy, END)
         for _ in range(skip):
             if next(passed_over, END) is END:
                 break
         if self._fetching is not None:
             rng.restore(self._fetching)
-        # Without a length the last batch is known only once the next one is asked for.
-        return iterator, self._look_ahead(iterator) if self.batches == INFINITE else END
+            for each, state in zip(members(self.loader), self._drawing or [], strict=False):
+                set_states(generators(each), state)
+        return iterator, self._look_ahead(iterator) if self._looks_ahead and skip < self.end else END
 
     def _look_ahead(self, iterator: Iterator[Any]) -> Any:
         self._noted, self._fetching = rng.noted(), None
+        self._drawing = [states_of(generators(each)) for each in members(self.loader)]
         if self._ahead:
             self._own = self.loader.state_dict()
         return next(iterator, END)
@@ -344,6 +384,7 @@ class TrainLoader:
         """Return what finds the position again, together with the number of batches taken."""
         common = {
             "fetching": self._fetching if self._noted is None else rng.stored(self._noted),
+            "drawing": self._drawing,
             "now": [standing(each, self._between) for each in members(self.loader)],
         }
         if self._followed:
@@ -356,7 +397,7 @@ class TrainLoader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""
         self._before, self._own = state.get("before", {}), state.get("own")
-        self._fetching, self._noted = state.get("fetching"), None
+        self._fetching, self._noted, self._drawing = state.get("fetching"), None, state.get("drawing")
         self._resumed = state.get("loaders", [])
         for followed, its in zip(self._followed, self._resumed, strict=False):
             followed.load_state_dict(its)

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 
 from leyden import rng
+from leyden.combined_loader import length_of
 from leyden.engine.data import INFINITE, Source, announce, batches_of
+from leyden.engine.lengths import check_announcement
 from leyden.engine.rows import write_row
 from leyden.engine.session import evaluating, in_precision, step_of, takes, takes_index
 from leyden.errors import ConfigurationError, Interrupted
@@ -33,7 +35,7 @@ _LOADER = {"validation": "val", "test": "test"}
 def evaluate(session: Session, kind: Kind, limit: float = INFINITE) -> list[dict[str, Tensor]]:
     """Run one evaluation, of at most *limit* batches a loader; returns the metrics, one dict for each loader."""
     sources = _sources(session, kind, limit)
-    if not any(source.batches for source in sources):
+    if all(source.empty for source in sources):
         return []
     metrics, progress, hooks, trainer = session.metrics, session.progress, session.hooks, session.trainer
     results = metrics.evaluation
@@ -96,7 +98,7 @@ def beginning_anew_on_resume(session: Session) -> Iterator[dict[str, Any]]:
 
 
 def _sources(session: Session, kind: Kind, limit: float) -> list[Source]:
-    return [Source(loader, min(count, limit)) for loader, count in session.loaders.get(_LOADER[kind])]
+    return [source.at_most(limit) for source in session.loaders.get(_LOADER[kind])]
 
 
 def run_batches(session: Session, kind: Kind, sources: list[Source], step: Callable[..., Any]) -> None:
@@ -123,10 +125,12 @@ def evaluation_batches(session: Session, sources: list[Source]) -> Iterator[tupl
     """Yield loader index, batch index and batch of one loader after another."""
     metrics, transfer = session.metrics, session.transfer
     asks = session.loaders.even.get("val" if session.stage in ("fit", "validate") else session.stage, True)
-    for loader_idx, (loader, count) in enumerate(sources):
-        if not count:
+    for loader_idx, source in enumerate(sources):
+        if source.empty:
             continue
+        loader, most, yielded = source.loader, source.most, 0
         announce(loader, session.progress.epochs)
+        announced = min(length_of(loader), most)
         for batch_idx, batch in enumerate(batches_of(loader)):
             if transfer is not None:
                 batch = transfer(batch, loader_idx)
@@ -135,8 +139,10 @@ def evaluation_batches(session: Session, sources: list[Source]) -> Iterator[tupl
             yield loader_idx, batch_idx, batch
             if asks and (signum := session.stop.asked()) is not None:
                 raise Interrupted(signum)
-            if batch_idx + 1 >= count:
+            yielded = batch_idx + 1
+            if yielded >= most:
                 break
+        check_announcement(loader, announced, yielded)
 
 
 def _write_step_row(session: Session, kind: Kind, loader: int | None) -> None:

@@ -20,11 +20,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from leyden import rng
 from leyden.engine.data import INFINITE, TrainLoader
 from leyden.engine.evaluate import beginning_anew_on_resume, evaluate
+from leyden.engine.lengths import named
 from leyden.engine.optimization import step_schedulers
 from leyden.engine.parts import part
+from leyden.engine.remarks import about_losses, about_rows, losses
 from leyden.engine.rows import write_row
 from leyden.engine.saving import beside_training
 from leyden.engine.step import forward_step
@@ -44,17 +48,22 @@ def fit(session: Session) -> None:
     with beside_training(session) as settle:
         for _ in epochs(session):
             step = forward_step if session.trainer.forward_only else session.step
+            first: list[Tensor] = []
+            outputs: Any = None
             for batch_idx, batch in batches(session):
                 if hooks.call("on_train_batch_start", batch, batch_idx) == -1:
                     skip_rest(session)
                     break
                 outputs = step(session, batch, batch_idx)
+                if outputs and not first:
+                    first = losses(outputs)
                 complete_batch(session, batch_idx)
                 hooks.call("on_train_batch_end", outputs, batch, batch_idx)
                 metrics.batch = None
                 after_batch(session)
                 if settle is not None:
                     settle()
+            about_losses(session, first, outputs)
     session.progress.seconds = session.trainer._elapsed()
     hooks.call("on_train_end")
 
@@ -77,7 +86,11 @@ def epochs(session: Session) -> Iterator[int]:
         metrics.refresh()
         metrics.training.per_batch = False
         metrics.batch, metrics.size = None, None
+        ran = progress.batch > 0
         end_epoch(session)
+        if not ran and session.trainer.max_epochs == -1:  # it would never end
+            log.info("fit stopped: there are no more batches, and max_epochs sets no limit.")
+            return
         resumed = False
         obey_signal(session)
 
@@ -186,6 +199,7 @@ def end_epoch(session: Session) -> None:
 
     if progress.place != "EPOCH_ENDED":
         session.hooks.call_epoch_end(all_but_saved)
+    about_rows(session)
     found = metrics.training.gather(per_step=False)
     metrics.absorb(found)
     if session.schedulers and session.module.automatic_optimization and progress.last:
@@ -199,8 +213,12 @@ def end_epoch(session: Session) -> None:
 def finished(session: Session) -> bool:
     """Whether no further epoch is to be run."""
     progress, trainer = session.progress, session.trainer
-    if trainer.num_training_batches == 0:
+    loader = trainer._train_loader
+    if loader is None:
         log.info("fit stopped: there are no training batches.")
+        return True
+    if loader.empty:
+        warn_once(f"{named(loader.loader)} to train with is empty: len() is 0. The fit ends without a single step.")
         return True
     if _reached(progress.updates, trainer.max_steps):
         log.info("fit stopped: max_steps=%d reached.", trainer.max_steps)
@@ -270,10 +288,22 @@ def _validation_is_next(session: Session) -> bool:
     if isinstance(trainer.val_check_interval, timedelta):
         return _time_is_up(session, trainer.val_check_interval)
     interval = trainer.val_check_batch
-    if interval is None or interval == INFINITE:
+    if interval is None or interval == INFINITE or (every is not None and _once_an_epoch(trainer.val_check_interval)):
         return progress.last
     done = progress.batches if every is None else progress.batch
-    return done % int(interval) == 0
+    return done % int(interval) == 0 or (every is not None and progress.last and _was_announced(session, int(interval)))
+
+
+def _was_announced(session: Session, interval: int) -> bool:
+    """Whether a validation each *interval* batches was to come at the end of this epoch, or behind its last batch."""
+    announced = session.trainer.num_training_batches
+    if announced == INFINITE:
+        return False
+    return announced % interval == 0 or announced // interval > session.progress.batch // interval
+
+
+def _once_an_epoch(interval: Any) -> bool:
+    return isinstance(interval, float) and interval == 1.0
 
 
 def _time_is_up(session: Session, interval: timedelta) -> bool:
@@ -299,7 +329,7 @@ def validation_interval(interval: float | timedelta, batches_per_epoch: float, a
             )
         return interval
     if batches_per_epoch == INFINITE:
-        if interval == 1.0:
+        if _once_an_epoch(interval):
             return INFINITE
         raise ConfigurationError(
             f"val_check_interval={interval} is a fraction of an epoch, but the training loader has no length. "

@@ -31,22 +31,18 @@ SCALER_OF_LIGHTNING_1 = "native_amp_scaling_state"
 
 Counts = dict[str, int]
 _STAGES = ("validate", "test", "predict")
-_INFINITE = float("inf")
 
 
-def loops(
-    place: Progress, *, automatic: bool, accumulate: int, batches: float, position: Mapping[str, Any]
-) -> dict[str, Any]:
+def loops(place: Progress, *, automatic: bool, accumulate: int, position: Mapping[str, Any]) -> dict[str, Any]:
     """Describe *place* as Lightning's loops do.
 
     Args:
         place: Where the run stands.
         automatic: Whether the engine steps the optimizer, or the module itself.
         accumulate: Micro-batches in a window.
-        batches: Micro-batches in an epoch, ``inf`` where nobody knows.
         position: State of our training loader.
     """
-    over = _epoch_is_over(place, batches)
+    over = _epoch_is_over(place)
     states = _own_states(position)
     back = 0 if states else place.pending
     done = 0 if over else place.batch - back
@@ -136,11 +132,11 @@ def _own_states(position: Mapping[str, Any]) -> list[Any]:
     return [state for each in position.get("loaders", [position]) if (state := each.get("own")) is not None]
 
 
-def _epoch_is_over(place: Progress, batches: float) -> bool:
+def _epoch_is_over(place: Progress) -> bool:
     """Whether nothing but the end of the epoch is left; before the last batch `last` is set, too."""
     if place.place == "EPOCH_ENDED":
         return True
-    return place.last and place.batch > 0 and (place.place != "BATCH" or place.batch >= batches or batches == _INFINITE)
+    return place.last and place.batch > 0 and (place.place != "BATCH" or place.fetched <= place.batch)
 
 
 def _validates(fit: Mapping[str, Any], current: Counts) -> bool:

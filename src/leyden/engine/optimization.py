@@ -194,7 +194,20 @@ def step_schedulers(session: Session, interval: str, *, plateau: bool) -> None:
                 _missing(config, list(session.metrics.callback))
                 continue
         session.metrics.hook = "lr_scheduler_step"
-        session.module.lr_scheduler_step(config.scheduler, value)
+        try:
+            session.module.lr_scheduler_step(config.scheduler, value)
+        except ValueError:  # of a schedule that was planned for the number of updates that the loader had announced
+            if not _has_more_than_announced(session):
+                raise
+            warn_once(
+                f"{type(config.scheduler).__name__} has come to its end, but the training loader yields more batches "
+                "than it has announced with len(). The learning rate stays as it is."
+            )
+
+
+def _has_more_than_announced(session: Session) -> bool:
+    progress = session.progress
+    return progress.batches > (progress.epochs + 1) * session.trainer.num_training_batches
 
 
 def _missing(config: SchedulerConfig, available: list[str]) -> None:

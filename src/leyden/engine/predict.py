@@ -54,7 +54,7 @@ def predict(session: Session, keep: bool = True) -> list[Any]:
     sources = session.loaders.get("predict")
     hooks, metrics, trainer = session.hooks, session.metrics, session.trainer
     loop = trainer.predict_loop = PredictLoop(len(sources))
-    if not any(source.batches for source in sources):
+    if all(source.empty for source in sources):
         return []
     step = step_of(trainer, "predict_step")
     step = bind_step(step, f"{type(session.module).__name__}.predict_step", len(sources))

@@ -46,6 +46,7 @@ from torch.utils.data import (
 )
 
 from leyden import rng
+from leyden.engine.lengths import named
 from leyden.warnings import warn_once
 
 _RANDOM = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)  # draw from a generator they can be given
@@ -189,7 +190,7 @@ def ordered(loader: Any, *salt: int | str) -> Any:
     """
     if not _has_indices(loader):
         warn_once(
-            f"the order of the samples of {_named(loader)} is its own: the run is deterministic only if that order "
+            f"the order of the samples of {named(loader)} is its own: the run is deterministic only if that order "
             "is, and the number of workers is part of it. A data set with __getitem__ and __len__ in a torch "
             "DataLoader is shuffled and seeded for you."
         )
@@ -243,11 +244,6 @@ def _has_indices(loader: Any) -> bool:
         and not isinstance(loader.dataset, IterableDataset)
         and not hasattr(loader, "state_dict")
     )
-
-
-def _named(loader: Any) -> str:
-    dataset = getattr(loader, "dataset", None)
-    return f"a {type(loader).__name__}" + (f" over a {type(dataset).__name__}" if dataset is not None else "")
 
 
 def _shuffled(sampler: Any, salt: tuple[int | str, ...]) -> Any:

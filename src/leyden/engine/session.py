@@ -24,11 +24,12 @@ from leyden.callback import Callback
 from leyden.combined_loader import CombinedLoader
 from leyden.datamodule import LightningDataModule
 from leyden.engine.compiled import compiled
-from leyden.engine.data import Source, TrainLoader, Wanted, members, request, sources, training_source
+from leyden.engine.data import INFINITE, Source, TrainLoader, Wanted, members, request, sources, training_source
 from leyden.engine.hooks import Hooks, check_names, is_overridden
 from leyden.engine.optimization import Optimization, SchedulerConfig
 from leyden.engine.parts import part
 from leyden.engine.position import stand_again, standing
+from leyden.engine.remarks import about_processes
 from leyden.engine.shards import Share
 from leyden.engine.signals import StopFlag
 from leyden.engine.transfer import Transfer, TransferHook, transfer_function, transfer_hooks
@@ -202,6 +203,7 @@ class Loaders:
         if found is None:
             return []
         self.raw[kind] = found.iterables if isinstance(found, CombinedLoader) else found
+        about_processes(trainer.strategy, self.raw[kind])
         wanted = Wanted(
             limit=limit,
             overfit=trainer.overfit_batches if kind in ("train", "val") else 0,
@@ -227,7 +229,7 @@ def _even(found: list[Source], strategy: Strategy) -> bool:
     """Whether all ranks have as many batches of each loader."""
     if strategy.world_size == 1:
         return True
-    counts = torch.tensor([source.batches for source in found], dtype=torch.float64)
+    counts = torch.tensor([source.batches if source.certain else INFINITE for source in found], dtype=torch.float64)
     same = bool((strategy.reduce(counts, "min") == strategy.reduce(counts, "max")).all())
     return same and bool(counts.isfinite().all())
 
@@ -249,7 +251,8 @@ def _agreed(found: list[Source], strategy: Strategy, where: str) -> list[Source]
             "on every rank and let it be divided (use_distributed_sampler=True), or set limit_train_batches="
             f"{int(least)}."
         )
-    return found
+    certain = bool(strategy.reduce(torch.tensor(float(found[0].certain)), "min"))
+    return [found[0]._replace(certain=certain)]
 
 
 def merge_callbacks(trainer: Trainer, module: LightningModule) -> list[Callback]:

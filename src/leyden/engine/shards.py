@@ -88,16 +88,12 @@ class Dealt:
         """Size of the batches, where whole batches are dealt."""
         return self.sampler.batch_size
 
-    @property
-    def smallest(self) -> int:
-        """Length of the shortest of all shares."""
-        return self._length(self.share.world - 1)
-
     def __len__(self) -> int:
-        return self._length(self.share.rank)
+        return self.length(len(self.sampler), self.share.rank)
 
-    def _length(self, rank: int) -> int:
-        left: int = len(self.sampler) - (0 if self.even else rank)
+    def length(self, count: int, rank: int) -> int:
+        """Return how many of *count* items *rank* gets."""
+        left = count - (0 if self.even else rank)
         return -(-left // self.share.world)
 
     @property
@@ -111,10 +107,14 @@ class Dealt:
             self.sampler.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Any]:
+        yield from self.of(self.order())  # drawn when the first one is asked for, as samplers of torch do
+
+    def of(self, order: Any) -> Iterator[Any]:
+        """Yield this process's part of *order*."""
         rank, world, _ = self.share
         first: list[Any] = []
         count = 0
-        for item in self._order():
+        for item in order:
             if count < world:
                 first.append(item)
             if count % world == rank:
@@ -124,8 +124,8 @@ class Dealt:
         if self.even and left and rank >= left:
             yield first[(rank - left) % len(first)]
 
-    def _order(self) -> Any:
-        """Return the items in an order that is the same on all ranks."""
+    def order(self) -> Any:
+        """Return the items in an order that is the same on all ranks; where it has a length, that is the true one."""
         sampler = self.sampler
         if type(sampler) is SequentialSampler or not hasattr(sampler, "__len__") or getattr(sampler, "settled", False):
             return sampler
@@ -145,16 +145,25 @@ class EvenBatches(BatchSampler):
     sampler: Any
 
     def __len__(self) -> int:
-        smallest: int = self.sampler.smallest
+        return self._count(len(self.sampler.sampler))
+
+    def _count(self, items: int) -> int:
+        """Return how many batches each rank has of so many *items* of all ranks."""
+        share = self.sampler.share
+        smallest = self.sampler.length(items, share.world - 1)
         if not smallest:
-            return int(bool(len(self.sampler)) and not self.drop_last)
+            return int(bool(self.sampler.length(items, share.rank)) and not self.drop_last)
         whole, rest = divmod(smallest, self.batch_size)
-        return whole + int(bool(rest) and not self.drop_last)
+        return int(whole) + int(bool(rest) and not self.drop_last)
 
     def __iter__(self) -> Iterator[list[Any]]:
+        order = self.sampler.order()
+        if not hasattr(order, "__len__"):  # nobody can tell how many the others have
+            yield from super().__iter__()
+            return
         batch: list[Any] = []
-        left = len(self)
-        for index in self.sampler:
+        left = self._count(len(order))
+        for index in self.sampler.of(order):
             if len(batch) == self.batch_size and left > 1:
                 yield batch
                 batch, left = [], left - 1

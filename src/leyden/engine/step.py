@@ -176,7 +176,7 @@ def update(session: Session, optimizer: Optimizer, size: int) -> None:
 def finish_gradients(session: Session, optimizer: Optimizer, size: int) -> None:
     """Bring accumulated gradients to their final size: mean over the window, unscaled, clipped."""
     waiting = session.progress.pending + 1
-    if waiting < size:  # the epoch ended early, which only a loader without a length can do to us
+    if waiting < size:  # the epoch ended early, which only a loader whose length is not certain can do to us
         for parameter in _parameters(optimizer):
             if parameter.grad is not None:
                 parameter.grad.mul_(size / waiting)
@@ -199,9 +199,17 @@ def window(session: Session) -> tuple[bool, bool, int]:
     waiting = progress.pending
     if size == 1:
         return True, True, 1
-    left = session.trainer.num_training_batches - (progress.batch - waiting)
-    size = int(min(size, left))
+    left = _end_of_epoch(session) - (progress.batch - waiting)
+    size = int(min(size, left)) if left > 0 else size
     return waiting == 0, waiting + 1 >= size or progress.last, size
+
+
+def _end_of_epoch(session: Session) -> float:
+    """Return how many batches the epoch has, as far as that is certain; ``inf`` where its end is seen when it comes."""
+    trainer = session.trainer
+    if session.strategy.owns_update or trainer._train_loader is None:  # it takes the size of a window in advance
+        return trainer.num_training_batches
+    return trainer._train_loader.end
 
 
 def read_output(output: Any, size: int) -> tuple[Tensor | None, dict[str, Any]]:
@@ -262,7 +270,7 @@ def clip_norm(gradients: list[Tensor], largest: float) -> None:
         return
     inverse = single(1.0 / single(total.item() + single(1e-6)))
     factor = min(single(inverse * single(largest)), 1.0)
-    if factor != 1.0:
+    if factor != 1.0 or any(map(torch._debug_has_internal_overlap, gradients)):  # of an expanded one, torch raises
         torch._foreach_mul_(gradients, factor)
 
 

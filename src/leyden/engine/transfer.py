@@ -20,7 +20,7 @@ from leyden.datamodule import LightningDataModule
 from leyden.engine.hooks import is_overridden
 from leyden.module import LightningModule
 from leyden.precision import Precision
-from leyden.tree import map_tensors, move, tensors
+from leyden.tree import map_children, move, moves_itself
 
 if TYPE_CHECKING:
     from leyden.metrics import Metrics
@@ -73,7 +73,7 @@ def prefetch(loader: Any, device: torch.device, hooks: list[TransferHook]) -> Pr
 
 
 class Prefetch:
-    """Copies tensors to *device* one batch ahead; what is no tensor stays for the transfer to move.
+    """Copies tensors to *device* one batch ahead; what moves itself, or is no tensor, stays for the transfer to move.
 
     Args:
         device: Where to.
@@ -86,27 +86,31 @@ class Prefetch:
 
     def __call__(self, fetched: Iterator[Fetched]) -> Iterator[Fetched]:
         """Yield what *fetched* does, with its tensors on the device and ready for the caller's stream."""
-        ahead: Fetched | None = None
+        ahead: tuple[Fetched, list[Tensor]] | None = None
         for index, batch, last in fetched:
+            copies: list[Tensor] = []
             with self._streams.stream(self._stream):
-                copied = index, map_tensors(batch, self._copied), last
+                copied = (index, self._copied(batch, copies), last), copies
             if ahead is not None:
-                yield self._handed_over(ahead)
+                yield self._handed_over(*ahead)
             ahead = copied
         if ahead is not None:
-            yield self._handed_over(ahead)
+            yield self._handed_over(*ahead)
 
-    def _copied(self, tensor: Tensor) -> Tensor:
-        if tensor.device == self._device:
-            return tensor
-        if tensor.device.type == "cpu" and not tensor.is_pinned():
-            tensor = tensor.pin_memory()  # or the host would wait for the copy
-        return tensor.to(self._device, non_blocking=True)
+    def _copied(self, item: Any, copies: list[Tensor]) -> Any:
+        if not isinstance(item, Tensor):
+            return item if moves_itself(item) else map_children(item, lambda child: self._copied(child, copies))
+        if item.device == self._device:
+            return item
+        if item.device.type == "cpu" and not item.is_pinned():
+            item = item.pin_memory()  # or the host would wait for the copy
+        copies.append(item.to(self._device, non_blocking=True))
+        return copies[-1]
 
-    def _handed_over(self, fetched: Fetched) -> Fetched:
+    def _handed_over(self, fetched: Fetched, copies: list[Tensor]) -> Fetched:
         current = self._streams.current_stream()
         current.wait_stream(self._stream)
-        for tensor in tensors(fetched[1]):
+        for tensor in copies:
             if tensor.device.type != "cpu":
                 tensor.record_stream(current)  # its memory is not free before the step is through
         return fetched

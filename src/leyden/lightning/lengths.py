@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from torch.utils.data import IterableDataset
 
 from leyden.errors import ConfigurationError
+from leyden.ranks import processors
 
 
 def sized_len(dataloader: Any) -> int | None:
@@ -36,5 +36,4 @@ def suggested_max_num_workers(local_world_size: int) -> int:
     """
     if local_world_size < 1:
         raise ConfigurationError(f"suggested_max_num_workers({local_world_size}): expected at least one process.")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // local_world_size - 1)
+    return max(1, processors() // local_world_size - 1)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 
 from leyden.algorithms import algorithms, use_algorithms
 from leyden.errors import ConfigurationError
+from leyden.ranks import processors
 
 _DEEPEST = 20
 
@@ -117,7 +117,7 @@ def settings(world: int) -> dict[str, Any]:
     """
     threads = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ:
-        threads = min(threads, max(1, _processors() // world))
+        threads = min(threads, max(1, processors() // world))
     cudnn = torch.backends.cudnn
     return {
         "seed": torch.initial_seed(),
@@ -127,10 +127,6 @@ def settings(world: int) -> dict[str, Any]:
         "algorithms": algorithms(),
         "cudnn": (cudnn.enabled, cudnn.benchmark, cudnn.deterministic),
     }
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def settle(found: Mapping[str, Any]) -> None:

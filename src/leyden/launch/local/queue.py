@@ -25,6 +25,7 @@ from leyden.launch.local.screen import Screen
 from leyden.launch.local.standing import Standing, cancelled, code_of, put_back, standing
 from leyden.launch.local.worker import Found, Worker, log_of
 from leyden.processes import signals
+from leyden.ranks import processors
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import COMPOSED
 from leyden.runs.record import job
@@ -62,7 +63,7 @@ class Queue:
         self.directories = existing(record.directories)
         self.leases = share.Leases(share.visible_devices() if devices is None else devices)
         needs = [self._need(each) for each in self.directories] if self.leases.devices else []
-        self.slots = record.options.slots or share.default_slots(needs, len(self.leases.devices), share.cores())
+        self.slots = record.options.slots or share.default_slots(needs, len(self.leases.devices), processors())
         over = (RunState.FINISHED,) if again else (RunState.FINISHED, RunState.FAILED)
         self.waiting = deque(each for each in self.directories if standing(each).state not in over)
         if not again:
@@ -200,7 +201,7 @@ class Queue:
         if devices is None:
             return False
         self.waiting.popleft()
-        part = share.cores() // self.at_once
+        part = processors() // self.at_once
         variables = share.variables(wants, devices, len(self.leases.devices), part, os.environ)
         if directory.path in self.hashes:
             variables[COMPOSED] = self.hashes[directory.path]

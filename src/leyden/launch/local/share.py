@@ -10,7 +10,6 @@ only those, by the names it knows them under.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,11 +123,6 @@ class Leases:
     def give_back(self, names: Sequence[str]) -> None:
         """Take back what was lent."""
         self._lent.difference_update(names)
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def default_slots(needs: Sequence[Need], devices: int, processors: int) -> int:

@@ -13,9 +13,10 @@ from uuid import uuid4
 
 from leyden.errors import ConfigurationError
 from leyden.launch import payload
-from leyden.launch.local.share import THREADS, cores
+from leyden.launch.local.share import THREADS
 from leyden.processes import signals
 from leyden.processes.supervisor import GRACE
+from leyden.ranks import processors
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import log_of
 
@@ -134,5 +135,5 @@ def _words(directory: RunDirectory, options: Options) -> list[str]:
 def _variables(directory: RunDirectory, config: Mapping[str, Any], options: Options) -> dict[str, str]:
     found = {**os.environ, "TORCH_NCCL_ASYNC_ERROR_HANDLING": os.environ.get("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")}
     if config.get("threads") is None and not any(name in os.environ for name in THREADS):
-        found |= dict.fromkeys(THREADS, str(max(1, cores() // options.number)))
+        found |= dict.fromkeys(THREADS, str(max(1, processors() // options.number)))
     return found | (payload.variables(directory) if options.composed else {})
