@@ -51,7 +51,7 @@ from leyden.optimizer import LightningOptimizer
 from leyden.precision import Precision
 from leyden.precisions import choose as choose_precision
 from leyden.profiler import Profiler
-from leyden.progress import Progress
+from leyden.progress import SOMEBODY, Progress
 from leyden.state import RunningStage, TrainerFn, TrainerState
 from leyden.strategy import Strategy
 from leyden.warnings import warn_once
@@ -509,12 +509,21 @@ class Trainer:
 
     @property
     def should_stop(self) -> bool:
-        """Whether somebody asked to stop; set it to end training after the current batch."""
+        """Whether somebody asked to stop; set it to end training after the current batch, or to take all stops back."""
         return self._progress.should_stop
 
     @should_stop.setter
     def should_stop(self, value: bool) -> None:
-        self._progress.should_stop = bool(value)
+        for who in [SOMEBODY] if value else list(self._progress.stops):
+            self._progress.ask_to_stop(who, bool(value))
+
+    def ask_to_stop(self, who: str, wanted: bool = True) -> None:
+        """Ask for a stop under a name, or take back what was asked for under it.
+
+        Training ends once `min_epochs` and `min_steps` are reached and somebody still asks. What depends on a value
+        that may change until then is to be asked for in this way, and not by setting `should_stop`.
+        """
+        self._progress.ask_to_stop(who, wanted)
 
     @property
     def is_last_batch(self) -> bool:
@@ -638,6 +647,11 @@ class Trainer:
     def enable_validation(self) -> bool:
         """Whether this fit validates: there is a `validation_step`, a loader, and a limit above 0."""
         return self._loaders is not None and stages.validates(self, self._loaders)
+
+    @property
+    def validation_to_come(self) -> bool:
+        """Whether the first validation of this fit, which logs what others wait for, is yet to come."""
+        return self.enable_validation and self._progress.validations == 0 and any(self.num_val_batches)
 
     @property
     def validation_due(self) -> bool:

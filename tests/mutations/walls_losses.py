@@ -117,15 +117,15 @@ UPDATES = [
     Wall(
         "a scheduler is stepped as often as its frequency says",
         "engine/optimization.py",
-        'done = progress.batch if interval == "step" else progress.epochs + 1',
-        'done = progress.batch + 1 if interval == "step" else progress.epochs',
-        "tests/parity/test_training.py::test_training_leaves_the_same_numbers_behind[scheduler_every_fourth_step]",
+        'done = progress.windows if interval == "step" else progress.epochs + 1',
+        'done = progress.batch if interval == "step" else progress.epochs',
+        "tests/unit/test_counters.py::test_a_frequency_counts_updates_over_the_whole_fit",
     ),
     Wall(
         "what is logged after a manual step belongs to the training step",
         "engine/step.py",
-        '    session.hooks.call("on_before_optimizer_step", optimizer)\n    session.metrics.hook = hook\n',
-        '    session.hooks.call("on_before_optimizer_step", optimizer)\n',
+        "    session.metrics.hook, done = hook, session.progress.updates\n",
+        "    done = session.progress.updates\n",
         f"{RESUME}::test_what_is_logged_after_a_manual_step_belongs_to_the_training_step_again",
     ),
     Wall(

@@ -221,6 +221,7 @@ def test_a_step_trigger_waits_for_the_validation_that_logs_its_key(tmp_path):
     ],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore:ModelCheckpoint.* saves at steps at which no validation runs")
 def test_at_the_end_of_an_epoch_a_save_waits_for_a_validation_that_comes_and_for_no_other(tmp_path, interval, kept):
     callback = ModelCheckpoint(
         tmp_path, monitor="val_loss", every_n_train_steps=4, save_top_k=-1, filename="{step}-{val_loss:.0f}"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from leyden.callback import Callback
 from leyden.callbacks.agreement import any_rank
+from leyden.callbacks.epoch_ends import at_train_epoch_end
 from leyden.errors import ConfigurationError
 from leyden.warnings import log, warn_once
 
@@ -30,6 +31,9 @@ class EarlyStoppingReason(Enum):
 
 class EarlyStopping(Callback):
     """Ask the trainer to stop; as soon as one rank wants to stop, all do.
+
+    Where ``min_epochs`` or ``min_steps`` is not reached yet, the latest check before they are decides: a value that
+    has become better by then takes the stop back.
 
     Args:
         monitor: Logged key to watch.
@@ -115,20 +119,14 @@ class EarlyStopping(Callback):
         self.stopping_reason = EarlyStoppingReason(state_dict.get("stopping_reason", 0))
         self.stopping_reason_message = state_dict.get("stopping_reason_message")
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Decide where to check, unless the user said so."""
-        if self._check_on_train_epoch_end is None:
-            once_per_epoch = trainer.val_check_interval == 1.0 and trainer.check_val_every_n_epoch == 1
-            self._check_on_train_epoch_end = once_per_epoch
-
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check, if this is the place for it."""
-        if self._check_on_train_epoch_end:
+        if at_train_epoch_end(trainer, self._check_on_train_epoch_end):
             self._check(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check, if this is the place for it."""
-        if not self._check_on_train_epoch_end:
+        if not at_train_epoch_end(trainer, self._check_on_train_epoch_end):
             self._check(trainer)
 
     def _check(self, trainer: Trainer) -> None:
@@ -137,16 +135,15 @@ class EarlyStopping(Callback):
             return
         value = trainer.callback_metrics.get(self.monitor)
         if value is None:
-            self._complain(trainer)
+            if not trainer.validation_to_come:
+                self._complain(trainer)
             return
         reason, message = self._judge(value.detach().squeeze().cpu())
-        stops = reason is not EarlyStoppingReason.NOT_STOPPED
-        if stops:
-            self.stopping_reason = reason
-        if any_rank(trainer.strategy, stops):
-            trainer.should_stop = True
-            self.stopped_epoch = trainer.current_epoch
-            self.stopping_reason_message = message
+        stops = any_rank(trainer.strategy, reason is not EarlyStoppingReason.NOT_STOPPED)
+        trainer.ask_to_stop(self.state_key, stops)
+        self.stopping_reason = reason
+        self.stopped_epoch = trainer.current_epoch if stops else 0
+        self.stopping_reason_message = message if stops else None
         if message and self.verbose and (trainer.is_global_zero or not self.log_rank_zero_only):
             log.info(message)
 

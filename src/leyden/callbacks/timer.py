@@ -55,7 +55,7 @@ class Timer(Callback):
         self._verbose = verbose
         self._starts: dict[RunningStage, float] = {}
         self._ends: dict[RunningStage, float] = {}
-        self._stopped = False  # by nobody but this timer
+        self._stopped = False  # by this timer
         self._offset = 0.0  # training time of the attempts before this one
 
     # --- reading ---------------------------------------------------------------------------
@@ -133,7 +133,9 @@ class Timer(Callback):
         if not state.get("stopped") or "leyden" not in checkpoint:
             return
         if self._duration is None or state["time_elapsed"][RunningStage.TRAINING.value] < self._duration:
-            checkpoint["leyden"]["progress"]["should_stop"] = False
+            place = checkpoint["leyden"]["progress"]
+            place["stops"] = [who for who in place.get("stops", ()) if who != self.state_key]
+            place["should_stop"] = bool(place["stops"])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the time taken by each stage, and whether it was this timer that stopped training."""
@@ -157,11 +159,12 @@ class Timer(Callback):
         """Ask for a stop if the time is up; rank 0's clock counts for all."""
         if self._duration is None or not trainer.strategy.broadcast(self.time_elapsed() >= self._duration):
             return
-        if trainer.should_stop:
+        if self._stopped and trainer.should_stop:
             return
         if self._verbose and trainer.is_global_zero:
             log.info("Timer: training has taken %s, its time is up.", timedelta(seconds=int(self.time_elapsed())))
-        self._stopped = trainer.should_stop = True
+        self._stopped = True
+        trainer.ask_to_stop(self.state_key)
 
 
 def _seconds(duration: Any) -> float | None:

@@ -27,9 +27,11 @@ from leyden.engine.optimization import step_schedulers
 from leyden.engine.parts import part
 from leyden.engine.rows import write_row
 from leyden.engine.saving import beside_training
-from leyden.engine.step import forward_step
+from leyden.engine.step import counting_own_steps, forward_step
 from leyden.engine.transfer import prefetch
 from leyden.errors import ConfigurationError, Interrupted
+from leyden.progress import MAX_TIME
+from leyden.terminal import printable
 from leyden.warnings import log, warn_once
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def fit(session: Session) -> None:
     hooks, metrics = session.hooks, session.metrics
     if not start(session):
         return
-    with beside_training(session) as settle:
+    with beside_training(session) as settle, counting_own_steps(session):
         for _ in epochs(session):
             step = forward_step if session.trainer.forward_only else session.step
             for batch_idx, batch in batches(session):
@@ -173,7 +175,6 @@ def skip_rest(session: Session) -> None:
     """Take the current batch, which `on_train_batch_start` refused, for the end of the epoch."""
     session.progress.last, session.progress.fetched = True, session.progress.batch
     if session.module.automatic_optimization:
-        step_schedulers(session, "step", plateau=False)
         step_schedulers(session, "epoch", plateau=False)
 
 
@@ -192,8 +193,22 @@ def end_epoch(session: Session) -> None:
         step_schedulers(session, "epoch", plateau=True)
     write_row(session, found.log)
     metrics.training.clear()
+    _look_for_steps(session)
     progress.epochs += 1
     progress.batch, progress.place, progress.last = 0, "BATCH", False
+
+
+def _look_for_steps(session: Session) -> None:
+    """Say so if a module in manual optimisation has been through its first epoch without a step that was counted."""
+    progress, module = session.progress, session.module
+    if module.automatic_optimization or progress.epochs or progress.updates or not progress.windows:
+        return
+    warn_once(
+        f"{type(module).__name__} is trained in manual optimisation, and in its whole first epoch no optimizer from "
+        "configure_optimizers was stepped: global_step stays 0. ModelCheckpoint, which saves once per step, saves "
+        "nothing, and max_steps is not reached. Return the optimizers that are stepped from configure_optimizers; "
+        "self.optimizers() gives them back."
+    )
 
 
 def finished(session: Session) -> bool:
@@ -208,7 +223,10 @@ def finished(session: Session) -> bool:
     if _reached(progress.epochs, trainer.max_epochs):
         log.info("fit stopped: max_epochs=%d reached.", trainer.max_epochs)
         return True
-    return _may_stop(session) and progress.should_stop
+    if _may_stop(session) and progress.should_stop:
+        log.info("fit stopped in epoch %d: %s asked for it.", progress.epochs, printable(" and ".join(progress.stops)))
+        return True
+    return False
 
 
 def ends_epoch(session: Session) -> bool:
@@ -221,8 +239,9 @@ def ends_epoch(session: Session) -> bool:
     if _may_stop(session):
         return True
     warn_once(
-        f"a stop was asked for, but min_epochs={trainer.min_epochs} or min_steps={trainer.min_steps} is not reached: "
-        "training goes on until they are."
+        f"{printable(' and '.join(progress.stops))} asked for a stop, but min_epochs={trainer.min_epochs} or "
+        f"min_steps={trainer.min_steps} is not reached: training goes on until they are, and beyond that if the stop "
+        "is no longer asked for by then."
     )
     return False
 
@@ -233,8 +252,8 @@ def look_at_clock(session: Session) -> None:
     if trainer.max_time is None:
         return
     up = session.strategy.broadcast(trainer._elapsed() >= trainer.max_time.total_seconds())
-    if up and not progress.should_stop:
-        progress.should_stop = progress.timed_out = True
+    if up:
+        progress.ask_to_stop(MAX_TIME)
 
 
 def _resumes_within_an_epoch(session: Session) -> bool:
@@ -332,8 +351,7 @@ def start(session: Session) -> bool:
     if trainer.enable_validation and not session.loaders.known("val"):
         session.loaders.get("val")
     session.metrics.active = session.metrics.training
-    if progress.timed_out:  # the limit may have been raised since
-        progress.should_stop = progress.timed_out = False
+    progress.ask_to_stop(MAX_TIME, False)  # the limit may have been raised since
     look_at_clock(session)
     to_train = _resumes_within_an_epoch(session) or not finished(session)
     if to_train:

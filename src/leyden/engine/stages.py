@@ -145,7 +145,7 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
     trainer.strategy.optimize(module, optimization.optimizers)
     trainer._clips = is_overridden(module, "configure_gradient_clipping", LightningModule)
     session = trainer._session = open_session(trainer, stage, loaders, optimization)
-    trainer._progress.should_stop = False
+    trainer._progress.begin()
     session.hooks.call("on_fit_start")
     _log_hyperparameters(trainer)
     trainer._metrics.note_objects(module)
