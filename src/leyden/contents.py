@@ -217,6 +217,7 @@ CHECKPOINT = mapping(
     datamodule_hparams_name=optional(TEXT),
     leyden=mapping(
         version=TEXT,
+        settings=TEXT,
         run=RUN,
         progress=PROGRESS,
         loggers=sequence(mapping()),

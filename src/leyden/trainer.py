@@ -40,6 +40,7 @@ from leyden.engine.parts import part
 from leyden.engine.predict import PredictLoop
 from leyden.engine.rehearsal import Rehearsal, rehearsal
 from leyden.engine.session import Loaders, Session, check_callbacks, in_order
+from leyden.engine.setup import Setup
 from leyden.engine.signals import StopFlag
 from leyden.engine.step import clip, manual_backward, manual_update
 from leyden.errors import ConfigurationError
@@ -257,6 +258,7 @@ class Trainer:
         self._metrics = Metrics()
         self._stop = StopFlag()
         self._optimization = Optimization((), [])
+        self._setup = Setup()
         self._session: Session | None = None
         self._loaders: Loaders | None = None
         self._train_loader: TrainLoader | None = None

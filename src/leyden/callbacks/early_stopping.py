@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,14 @@ class EarlyStopping(Callback):
         self.stopping_reason = EarlyStoppingReason.NOT_STOPPED
         self.stopping_reason_message: str | None = None
         self._check_on_train_epoch_end = check_on_train_epoch_end
+        self._given: dict[str, Any] = {
+            "patience": patience,
+            "min_delta": min_delta,
+            "check_finite": check_finite,
+            "stopping_threshold": stopping_threshold,
+            "divergence_threshold": divergence_threshold,
+        }
+        self._given_then: dict[str, Any] = {}
 
     @property
     def state_key(self) -> str:
@@ -106,18 +115,41 @@ class EarlyStopping(Callback):
             "stopped_epoch": self.stopped_epoch,
             "best_score": self.best_score,
             "patience": self.patience,
+            "given": dict(self._given),
             "stopping_reason": self.stopping_reason.value,
             "stopping_reason_message": self.stopping_reason_message,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned; the patience is the checkpoint's, too."""
+        """Take back what `state_dict` returned; a patience that was given anew counts, and not the one of the state."""
         self.wait_count = state_dict["wait_count"]
         self.stopped_epoch = state_dict["stopped_epoch"]
         self.best_score = torch.as_tensor(state_dict["best_score"])
-        self.patience = state_dict["patience"]
+        self._given_then = dict(state_dict.get("given", {"patience": state_dict["patience"]}))
+        if self._given_then["patience"] == self._given["patience"]:
+            self.patience = state_dict["patience"]  # it may have been changed since
         self.stopping_reason = EarlyStoppingReason(state_dict.get("stopping_reason", 0))
         self.stopping_reason_message = state_dict.get("stopping_reason_message")
+
+    def _under_these_settings(self, key: str, state_dict: Mapping[str, Any]) -> list[str]:
+        """Tell the patience that counts, if it is another one."""
+        given = state_dict.get("given", state_dict)
+        told = [
+            f"{name}={new}, no longer {given[name]}"
+            for name, new in self._given.items()
+            if name in given and given[name] != new
+        ]
+        return [f"{type(self).__name__}: {', '.join(told)}; best score and count of checks go on"] if told else []
+
+    def _still_stops(self) -> bool:
+        """Whether the reason for the stop is one under the settings now."""
+        reason, now, then = self.stopping_reason, self._given, self._given_then
+        if reason is EarlyStoppingReason.PATIENCE_EXHAUSTED:
+            return self.wait_count >= self.patience
+        if reason is EarlyStoppingReason.NON_FINITE_METRIC:
+            return self.check_finite
+        name = reason.name.lower()  # of a threshold: of no other one it is known whether the value would have passed it
+        return name not in now or (now[name] is not None and now[name] == then.get(name, now[name]))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check, if this is the place for it."""

@@ -151,6 +151,7 @@ class ModelCheckpoint(CheckpointFolder):
         self._validated_at: int | None = None  # step of the latest validation that has logged the monitored key
         self._validated = False
         self._rest = Rest()
+        self._same_ranking = True
         self._saved_since = False  # whether anything was saved since training began, or went on
 
     @property
@@ -199,7 +200,8 @@ class ModelCheckpoint(CheckpointFolder):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back everything if the folder is still the same or was moved.
 
-        Else it is only `best_model_path`, and whether a save waits for the next validation.
+        Else it is only `best_model_path`, and whether a save waits for the next validation; of a state that ranks by
+        another value, it is only what is known of ``last.ckpt``.
         """
         saved_in = state_dict.get("dirpath", self.dirpath)
         if lies_in(self._resumed_from, self.dirpath) and saved_in != self.dirpath:
@@ -215,14 +217,45 @@ class ModelCheckpoint(CheckpointFolder):
                 "ModelCheckpoint only best_model_path is restored, and files in the old folder are left alone."
             )
             return
-        for name in _RESTORED:
+        for name in _RESTORED if self._same_ranking else ("last_model_path",):
             setattr(self, name, state_dict.get(name, getattr(self, name)))
         self.best_k_models = dict(self.best_k_models)
-        self.current_score = state_dict.get("current_score")
+        if self._same_ranking:
+            self.current_score = state_dict.get("current_score")
+        else:
+            self.best_model_path, self._validated_at = "", None
         self._last_global_step_saved = state_dict.get("last_global_step_saved", 0)
         self._last_checkpoint_saved = state_dict.get("last_checkpoint_saved", "")
         self._rest = Rest.of(state_dict.get("rest")) if self._of_this_run else Rest()
         self._make_room()
+
+    def _adopts(self, states: Mapping[str, Any]) -> str | None:
+        """Go on from the state of one that saved at other times, or ranked by another value."""
+        own = type(self).__qualname__
+        found = [key for key in states if key.partition("{")[0] == own and isinstance(states[key], Mapping)]
+        return next((key for key in found if self._ranks_like(key)), found[0] if len(found) == 1 else None)
+
+    def _ranks_like(self, key: str) -> bool:
+        """Whether *key* is that of a callback with the same monitor and mode."""
+        return key.startswith(self._generate_state_key(monitor=self.monitor, mode=self.mode).removesuffix("}"))
+
+    def _under_these_settings(self, key: str, state_dict: Mapping[str, Any]) -> list[str]:
+        """Tell what becomes of the files that were kept."""
+        self._same_ranking = self._ranks_like(key)
+        name, count = type(self).__name__, len(state_dict.get("best_k_models", {}))
+        if not self._same_ranking:
+            rank = f"{name} now ranks by monitor={self.monitor!r}, mode={self.mode!r}"
+            return [f"{rank}: {count} files of the ranking before are left alone"]
+        told = []
+        if key != self.state_key:
+            told.append(f"{name} goes on with the ranking of {key}, and saves when it is told to now")
+        if self.save_top_k == 0 and count:
+            told.append(f"{name}(save_top_k=0) keeps no more files, and leaves {count} of the checkpoint's alone")
+        elif 0 < self.save_top_k < count:
+            told.append(
+                f"{name}(save_top_k={self.save_top_k}): {count - self.save_top_k} of {count} files lose their place"
+            )
+        return told
 
     # --- hooks -----------------------------------------------------------------------------
 

@@ -127,15 +127,9 @@ class Timer(Callback):
         """Stop the clock of the test."""
         self._end(RunningStage.TESTING)
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take back a stop of its own that the time it has now makes needless."""
-        state = checkpoint.get("callbacks", {}).get(self.state_key, {})
-        if not state.get("stopped") or "leyden" not in checkpoint:
-            return
-        if self._duration is None or state["time_elapsed"][RunningStage.TRAINING.value] < self._duration:
-            place = checkpoint["leyden"]["progress"]
-            place["stops"] = [who for who in place.get("stops", ()) if who != self.state_key]
-            place["should_stop"] = bool(place["stops"])
+    def _still_stops(self) -> bool:
+        """Whether the time that it has now is up as well."""
+        return self._duration is not None and self._offset >= self._duration
 
     def state_dict(self) -> dict[str, Any]:
         """Return the time taken by each stage, and whether it was this timer that stopped training."""

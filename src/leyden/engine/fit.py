@@ -21,6 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from leyden import rng
+from leyden.engine.continuing import check_data, tell
 from leyden.engine.data import INFINITE, TrainLoader
 from leyden.engine.evaluate import beginning_anew_on_resume, evaluate
 from leyden.engine.optimization import step_schedulers
@@ -356,6 +357,9 @@ def start(session: Session) -> bool:
     to_train = _resumes_within_an_epoch(session) or not finished(session)
     if to_train:
         session.hooks.call("on_train_start")
+    if trainer._setup.then is not None:
+        check_data(session)
+        tell(trainer)
     if trainer._resumed_rng is not None:
         with part(trainer.ckpt_path or "", "leyden.rng"):
             rng.restore(trainer._resumed_rng)
