@@ -195,6 +195,26 @@ DIFFERENCES = {
         leyden="batches of each of them are tried",
         reason="there is nothing against it",
     ),
+    "options_on_resume": Difference(
+        lightning="options of optimizers that are given anew are ignored by a resume: those of the checkpoint count",
+        leyden="what is given now counts; what training has changed goes on",
+        reason="what was typed wins, and what does not is said: see Going on from a checkpoint",
+    ),
+    "schedule_on_longer_resume": Difference(
+        lightning="a schedule keeps the length it had in the checkpoint, also if max_epochs has grown",
+        leyden="it goes on as the schedule of the length given now",
+        reason="the rates are those of a run that was to be so long from the start",
+    ),
+    "patience_on_resume": Difference(
+        lightning="the patience of EarlyStopping is the checkpoint's",
+        leyden="it is the one given now",
+        reason="what was typed wins",
+    ),
+    "batch_size_on_resume": Difference(
+        lightning="another batch size in the middle of an epoch shows samples twice, or not at all",
+        leyden="it is refused there, and taken between two epochs",
+        reason="an epoch is one pass over the data",
+    ),
     "score_of_a_step": Difference(
         lightning="within an epoch ModelCheckpoint saves before the validation of its step, ranked by the one before",
         leyden="it saves after it: a file has the score of its own step",

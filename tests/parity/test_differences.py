@@ -9,6 +9,7 @@ import warnings
 
 import lightning.pytorch.tuner
 import observed_callbacks
+import observed_continuing
 import observed_counters
 import observed_ranks
 import pytest
@@ -25,6 +26,7 @@ import leyden.plugins
 import leyden.tuner
 
 assert observed_callbacks  # importing it adds to the list
+assert observed_continuing
 assert observed_counters
 assert observed_ranks
 

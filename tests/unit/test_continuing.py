@@ -13,7 +13,12 @@ from torch.optim import SGD, Adam, AdamW, lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
 
 from leyden import Callback, LightningModule, Trainer, seed_everything
-from leyden.callbacks import EarlyStopping, GradientAccumulationScheduler, ModelCheckpoint
+from leyden.callbacks import (
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
 from leyden.engine.continuing import PAGE, TABLE, page
 from leyden.errors import ConfigurationError, DamagedCheckpointError
 from leyden.schedulers import cosine_warmup
@@ -585,6 +590,21 @@ def test_model_checkpoint_keeps_what_it_is_told_to_keep_now(options, left, words
         assert {Path(each).name for each in saving.best_k_models} <= set(left)
 
 
+@pytest.mark.parametrize(("epochs", "rate", "words"), [(1, 0.7, ""), (3, 0.5, "goes on with swa_lrs=0.5, not 0.7")])
+def test_an_average_takes_the_rates_given_now_until_it_has_begun(epochs, rate, words, tmp_path):
+    def averaging(lr):
+        return StochasticWeightAveraging(lr, swa_epoch_start=2, annealing_epochs=1)
+
+    module = partial(Module, partial(SGD, lr=0.1))
+    fit(tmp_path, module(), averaging(0.5), save=True, max_epochs=epochs)
+    # a fit that is over has given the average to the module: go on from its last batch
+    path = tmp_path / f"{epochs * BATCHES}.ckpt"
+    _, said = told(partial(fit, tmp_path, again := module(), averaging(0.7), resume_from=path, max_epochs=4))
+
+    assert again.rates[-1] == pytest.approx(rate)
+    assert words in said if words else said == ""
+
+
 # --- data, precision, limits, random numbers --------------------------------------------------
 
 
@@ -604,6 +624,13 @@ def test_another_batch_size_or_data_set_is_refused_in_the_middle_of_an_epoch_and
 
     assert sorted(seen) == sorted(other.dataset.tensors[0][:, 0].tolist())
     assert said == ""
+
+
+def test_another_order_is_refused_in_the_middle_of_an_epoch(tmp_path):
+    fit(tmp_path, Module(), data=loader(shuffle=True), save=True)
+
+    with pytest.raises(ConfigurationError, match="the order of RandomSampler; now with samples in the order of Seq"):
+        fit(tmp_path, Module(), data=loader(), resume_from=tmp_path / "2.ckpt")
 
 
 def test_a_limit_of_batches_counts_in_the_middle_of_an_epoch_unless_it_is_behind(tmp_path):

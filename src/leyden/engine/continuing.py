@@ -95,9 +95,14 @@ TABLE = (
         "what is given now; a new ranking",
         "that files of the other ranking are left alone",
     ),
+    Row(
+        "StochasticWeightAveraging: swa_lrs, annealing",
+        "what is given now; once the averaging has begun, those of the checkpoint",
+        "which are kept",
+    ),
     Row("ModelCheckpoint: dirpath", "the folder given now", "that files in the old one are left alone"),
     Row(
-        "batch size or data set, in the middle of an epoch",
+        "batch size, data set or sampler, in the middle of an epoch",
         "nothing",
         "refused: samples would come twice, or not at all",
     ),
@@ -218,11 +223,16 @@ def check_data(session: Session) -> None:
         return
     where = f"{path} was saved in the middle of an epoch, after {progress.batch} batches"
     remedy = "Go on from a checkpoint of the end of an epoch, or with the loader of the checkpoint."
-    for key, words in (("batch_size", "batches of"), ("samples", "a data set of")):
-        if before.get(key) != now[key]:
+    for key, words in (
+        ("batch_size", "batches of {}"),
+        ("samples", "a data set of {} samples"),
+        ("order", "samples in the order of {}"),
+    ):
+        if before.get(key, now[key]) != now[key]:
+            then_and_now = (words.format(_listed(each[key])) for each in (before, now))
             raise ConfigurationError(
-                f"{where}, with {words} {_listed(before.get(key))} samples; now there are {words} {_listed(now[key])}, "
-                f"so that samples would come twice in this epoch, or not at all. {remedy}"
+                f"{where}, with {'; now with '.join(then_and_now)}: samples would come twice in this epoch, or not at "
+                f"all. {remedy}"
             )
     if before.get("batches") != now["batches"]:
         if now["batches"] is not None and now["batches"] <= progress.batch:
@@ -230,8 +240,8 @@ def check_data(session: Session) -> None:
         setup.kept.append(f"this epoch ends after {now['batches']} batches, no longer {before.get('batches')}")
 
 
-def _listed(values: list[Any] | None) -> str:
-    return " and ".join(str(value) for value in values or ["?"])
+def _listed(values: list[Any]) -> str:
+    return " and ".join(map(str, values))
 
 
 def tell(trainer: Trainer) -> None:

@@ -117,6 +117,7 @@ def describe_loader(trainer: Trainer) -> dict[str, Any]:
     return {
         "batch_size": [_batch_size(one) for one in each],
         "samples": [_samples(one) for one in each],
+        "order": [_order(one) for one in each],
         "batches": None if batches == INFINITE else int(batches),
         "world_size": trainer.world_size,
     }
@@ -127,6 +128,11 @@ def _batch_size(loader: Any) -> int | None:
     if size is None:
         size = getattr(getattr(loader, "batch_sampler", None), "batch_size", None)
     return size if isinstance(size, int) else None
+
+
+def _order(loader: Any) -> str | None:
+    sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None) or getattr(loader, "sampler", None)
+    return None if sampler is None else name_of(sampler)
 
 
 def _samples(loader: Any) -> int | None:
