@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from leyden import Callback, LightningModule, Trainer, seed_everything
 from leyden.callbacks import (
+    BackboneFinetuning,
     EarlyStopping,
     GradientAccumulationScheduler,
     ModelCheckpoint,
@@ -360,6 +361,36 @@ def test_a_schedule_whose_place_cannot_be_found_is_refused(tmp_path):
         fit(tmp_path, make(0.5), resume_from=tmp_path / "3.ckpt")
         with pytest.raises(ConfigurationError, match=r"settings of the scheduler .* where its schedule stands"):
             fit(tmp_path, make(0.25), resume_from=tmp_path / "3.ckpt")
+
+
+class Backbone(Module):
+    """Has a backbone, which a callback gives to the optimizer in the second epoch."""
+
+    def __init__(self, scheduler):
+        super().__init__(scheduler=scheduler)
+        self.backbone = torch.nn.Linear(2, 2)
+
+    def training_step(self, batch, batch_idx):
+        self.rates.append([group["lr"] for group in self.trainer.optimizers[0].param_groups])
+        return self.layer(self.backbone(batch[0])).square().mean()
+
+    def configure_optimizers(self):
+        optimizer = SGD(self.layer.parameters(), lr=0.1)
+        return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer, self.trainer)}
+
+
+def test_groups_that_a_callback_has_added_keep_their_rates_under_a_longer_schedule(tmp_path):
+    line = stepwise(lr_scheduler.PolynomialLR)
+    finetuning = partial(BackboneFinetuning, 1, backbone_initial_ratio_lr=0.1, should_align=False)
+    fit(tmp_path, first := Backbone(line), finetuning(), save=True)
+    fit(tmp_path, whole := Backbone(line), finetuning(), max_epochs=4)
+    again = Backbone(line)
+
+    _, said = told(partial(fit, tmp_path, again, finetuning(), resume_from=tmp_path / "6.ckpt", max_epochs=4))
+
+    assert [rates[0] for rates in again.rates] == [rates[0] for rates in whole.rates[6:]]
+    assert again.rates[0][1] == first.rates[6][1]
+    assert "groups of parameters that were added since, from the 2. on, keep their rates" in said
 
 
 # --- optimizers --------------------------------------------------------------------------------------------

@@ -154,10 +154,24 @@ def _rebuild_schedules(
             continue
         unit = {"class", "interval", "frequency"} & changes.keys()
         steps = _steps_due(session.progress, config) if unit else _steps_done(state)
-        rebuilt[_optimizer_of(config)] = _replayed(session, config, configs, steps)
+        optimizer = _optimizer_of(config)
+        rates = _replayed(session, config, configs, steps)
+        place = next((number for number, each in enumerate(optimization.optimizers) if each is optimizer), None)
+        own = len(rates) if place is None else len(setup.record["optimizers"][place]["groups"])
+        rebuilt[optimizer] = rates[:own]
         told = _told(changes)
         setup.kept.append(f"{name_of(config.scheduler)} goes on at step {steps} of the schedule given now ({told})")
+        if len(rates) > own:
+            _keep_added(config.scheduler, state, own)
+            setup.kept.append(f"groups of parameters that were added since, from the {own + 1}. on, keep their rates")
     return rebuilt
+
+
+def _keep_added(scheduler: Any, state: Mapping[str, Any], own: int) -> None:
+    """Let the rates of groups that a callback has added since go on from those of the checkpoint."""
+    then = state.get("base_lrs")
+    if isinstance(then, list) and len(then) == len(scheduler.base_lrs):
+        scheduler.base_lrs[own:] = then[own:]
 
 
 def _added_or_removed(session: Session, optimization: Optimization) -> dict[Optimizer, list[dict[str, Any]]]:
