@@ -661,6 +661,11 @@ class Trainer:
         return fitting.validation_due(self._running())
 
     @property
+    def validation_before_update(self) -> bool:
+        """Whether a validation comes after the training batch just completed, before the weights change again."""
+        return fitting.validation_before_update(self._running())
+
+    @property
     def estimated_stepping_batches(self) -> float:
         """Optimizer steps the whole fit will do, as far as can be told; asks for the training loader."""
         if self.max_epochs == -1 or self.num_training_batches == math.inf:

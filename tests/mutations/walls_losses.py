@@ -115,6 +115,27 @@ UPDATES = [
         f"{RESUME}::test_optimizers_take_as_many_batches_in_a_row_as_their_frequency_says",
     ),
     Wall(
+        "another batch size in the middle of an epoch is refused",
+        "engine/continuing.py",
+        "if before.get(key, now[key]) != now[key]:",
+        "if False:",
+        "tests/unit/test_continuing.py::test_another_batch_size_or_data_set_is_refused_in_the_middle_of_an_epoch_and_taken_at_its_end",
+    ),
+    Wall(
+        "what training has changed of an optimizer is not taken for what was typed",
+        "engine/schedules.py",
+        "typed.append(changed if before is not None else set())",
+        "typed.append(set(here))",
+        "tests/unit/test_continuing.py::test_with_the_same_settings_a_run_goes_on_bit_for_bit_and_nothing_is_said",
+    ),
+    Wall(
+        "a file is ranked by the validation of its own step",
+        "callbacks/epoch_ends.py",
+        "return trainer.validation_before_update and any(trainer.num_val_batches)",
+        "return False",
+        "tests/unit/test_counters.py::test_a_file_has_the_score_of_the_validation_of_its_step_wherever_there_is_one",
+    ),
+    Wall(
         "a scheduler is stepped as often as its frequency says",
         "engine/optimization.py",
         'done = progress.windows if interval == "step" else progress.epochs + 1',

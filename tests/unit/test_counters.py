@@ -84,6 +84,7 @@ VALIDATIONS = [
     {"val_check_interval": 4, "check_val_every_n_epoch": None},
     {"check_val_every_n_epoch": 2},
     {"val_check_interval": timedelta(0)},
+    {"val_check_interval": 3, "accumulate_grad_batches": 2},
 ]
 
 
@@ -101,7 +102,7 @@ def test_a_file_has_the_score_of_the_validation_of_its_step_wherever_there_is_on
         step: module.scores(max(each for each in module.validated if each < step)) for step in scores if step not in own
     }
     assert scores == own | before
-    assert own
+    assert own or not set(scores) & set(module.validated)
     assert Path(saving.best_model_path).stem.startswith(f"step={min(scores, key=scores.__getitem__)}-")
     for path in tmp_path.glob("step=*.ckpt"):
         held = torch.load(path, weights_only=True)

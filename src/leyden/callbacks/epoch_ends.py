@@ -23,5 +23,5 @@ def at_train_epoch_end(trainer: Trainer, explicit: bool | None) -> bool:
 
 
 def validation_follows(trainer: Trainer) -> bool:
-    """Whether a validation comes right after this training batch: it is about to replace monitored values."""
-    return trainer.validation_due and any(trainer.num_val_batches)
+    """Whether a validation comes before the weights change again: it is about to replace monitored values."""
+    return trainer.validation_before_update and any(trainer.num_val_batches)

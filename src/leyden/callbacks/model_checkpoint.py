@@ -303,7 +303,10 @@ class ModelCheckpoint(CheckpointFolder):
             self._save_epoch(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """With `save_last`, leave one file behind even if no trigger ever fired."""
+        """Save what waited for a validation that did not come; with `save_last`, leave a file in any case."""
+        if self._deferred and not self._idle(trainer):
+            self._deferred = False
+            self._save(trainer, ranked=True, last=True)
         if self.save_last and not self._last_checkpoint_saved and not trainer.fast_dev_run:
             self._save(trainer, ranked=False, last=True)
         rest, self._rest, self._saved_since = self._rest, Rest(), True

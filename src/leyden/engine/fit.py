@@ -280,6 +280,23 @@ def validation_due(session: Session) -> bool:
     return _validation_is_next(session) and session.trainer.enable_validation
 
 
+def validation_before_update(session: Session) -> bool:
+    """Whether a validation in this epoch sees the weights as they are after this batch: now, or before they change."""
+    if validation_due(session):
+        return True
+    progress, trainer = session.progress, session.trainer
+    interval, size = trainer.val_check_batch, trainer.accumulate_grad_batches
+    over = progress.last or progress.pending or _reached(progress.updates, trainer.max_steps)
+    every = trainer.check_val_every_n_epoch
+    if size == 1 or over or interval is None or interval == INFINITE or not trainer.enable_validation:
+        return False
+    if every is not None and (progress.epochs + 1) % every:
+        return False
+    done = progress.batches if every is None else progress.batch
+    window = int(min(size, trainer.num_training_batches - progress.batch))
+    return any((done + further) % int(interval) == 0 for further in range(1, window))
+
+
 def _validation_is_next(session: Session) -> bool:
     progress, trainer = session.progress, session.trainer
     every = trainer.check_val_every_n_epoch
