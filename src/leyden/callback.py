@@ -59,6 +59,22 @@ class Callback:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""
 
+    def _adopts(self, states: Mapping[str, Any]) -> str | None:
+        """Return the key of the state that this callback goes on from, where none has its own key.
+
+        Args:
+            states: The states in a checkpoint that belong to no callback that is there.
+        """
+        return None
+
+    def _under_these_settings(self, key: str, state_dict: Mapping[str, Any]) -> list[str]:
+        """Say what becomes of a state that was saved under other settings; called before `load_state_dict`."""
+        return []
+
+    def _still_stops(self) -> bool:
+        """Whether a stop that this callback had asked for is one under its settings now; its state is back by then."""
+        return True
+
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add to *checkpoint* before it is written."""
 

@@ -192,7 +192,8 @@ PLACE = Kind(
 )
 _COUNTERS = ("epochs", "batch", "batches", "updates", "windows", "pending", "fetched")
 _PROGRESS: dict[str, Any] = {
-    **dict.fromkeys(_COUNTERS, COUNT),
+    **dict.fromkeys((*_COUNTERS, "validations"), COUNT),
+    "stops": sequence(TEXT),
     **dict.fromkeys(("last", "should_stop", "timed_out"), FLAG),
     **dict.fromkeys(("seconds", "validated"), NUMBER),
 }
@@ -216,6 +217,7 @@ CHECKPOINT = mapping(
     datamodule_hparams_name=optional(TEXT),
     leyden=mapping(
         version=TEXT,
+        settings=TEXT,
         run=RUN,
         progress=PROGRESS,
         loggers=sequence(mapping()),

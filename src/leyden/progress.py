@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Place = Literal["BATCH", "TRAINED", "LOGGED", "VALIDATED", "EPOCH_ENDED"]
+MAX_TIME = "max_time"
+SOMEBODY = "trainer.should_stop"
 
 
 @dataclass
@@ -34,8 +36,9 @@ class Progress:
         place: See the module's drawing.
         seconds: Time spent in training, over all attempts.
         validated: How much of that had been spent when the latest validation ended.
-        should_stop: Whether somebody asked to stop.
-        timed_out: Whether that was nobody but the clock: ``max_time`` was up.
+        validations: Validations completed in this fit, the sanity check not counted.
+        stops: Who asks for a stop: keys of callbacks, `MAX_TIME`, or `SOMEBODY` who has set ``trainer.should_stop``.
+        should_stop: Whether anybody does.
         evaluated: Batches seen by each kind of evaluation since the trainer was made.
     """
 
@@ -50,8 +53,9 @@ class Progress:
     place: Place = "BATCH"
     seconds: float = 0.0
     validated: float = 0.0
+    validations: int = 0
+    stops: list[str] = field(default_factory=list)
     should_stop: bool = False
-    timed_out: bool = False
     evaluated: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -59,11 +63,23 @@ class Progress:
         """Position of a row on the one axis of the run: updates done before the latest one."""
         return max(0, self.windows - 1)
 
+    def ask_to_stop(self, who: str, wanted: bool = True) -> None:
+        """Note that *who* asks for a stop, or does so no longer."""
+        others = [each for each in self.stops if each != who]
+        self.stops = [*others, who] if wanted else others
+        self.should_stop = bool(self.stops)
+
+    def begin(self) -> None:
+        """Forget what belongs to an earlier fit: who asked it to stop, and that it has validated."""
+        self.stops, self.should_stop, self.validations = [], False, 0
+
     def state_dict(self) -> dict[str, Any]:
         """Return all counters."""
         return dataclasses.asdict(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Take back what `state_dict` returned; files from before stops had names say only whether it was the clock."""
         for name, value in state.items():
             setattr(self, name, value)
+        if self.should_stop and "stops" not in state:
+            self.stops = [MAX_TIME if state.get("timed_out") else SOMEBODY]

@@ -40,6 +40,7 @@ from leyden.engine.parts import part
 from leyden.engine.predict import PredictLoop
 from leyden.engine.rehearsal import Rehearsal, rehearsal
 from leyden.engine.session import Loaders, Session, check_callbacks, in_order
+from leyden.engine.setup import Setup
 from leyden.engine.signals import StopFlag
 from leyden.engine.step import clip, manual_backward, manual_update
 from leyden.errors import ConfigurationError
@@ -51,7 +52,7 @@ from leyden.optimizer import LightningOptimizer
 from leyden.precision import Precision
 from leyden.precisions import choose as choose_precision
 from leyden.profiler import Profiler
-from leyden.progress import Progress
+from leyden.progress import SOMEBODY, Progress
 from leyden.state import RunningStage, TrainerFn, TrainerState
 from leyden.strategy import Strategy
 from leyden.terminal import encodable, number
@@ -258,6 +259,7 @@ class Trainer:
         self._metrics = Metrics()
         self._stop = StopFlag()
         self._optimization = Optimization((), [])
+        self._setup = Setup()
         self._session: Session | None = None
         self._loaders: Loaders | None = None
         self._train_loader: TrainLoader | None = None
@@ -510,12 +512,21 @@ class Trainer:
 
     @property
     def should_stop(self) -> bool:
-        """Whether somebody asked to stop; set it to end training after the current batch."""
+        """Whether somebody asked to stop; set it to end training after the current batch, or to take all stops back."""
         return self._progress.should_stop
 
     @should_stop.setter
     def should_stop(self, value: bool) -> None:
-        self._progress.should_stop = bool(value)
+        for who in [SOMEBODY] if value else list(self._progress.stops):
+            self._progress.ask_to_stop(who, bool(value))
+
+    def ask_to_stop(self, who: str, wanted: bool = True) -> None:
+        """Ask for a stop under a name, or take back what was asked for under it.
+
+        Training ends once `min_epochs` and `min_steps` are reached and somebody still asks. What depends on a value
+        that may change until then is to be asked for in this way, and not by setting `should_stop`.
+        """
+        self._progress.ask_to_stop(who, wanted)
 
     @property
     def is_last_batch(self) -> bool:
@@ -641,9 +652,19 @@ class Trainer:
         return self._loaders is not None and stages.validates(self, self._loaders)
 
     @property
+    def validation_to_come(self) -> bool:
+        """Whether the first validation of this fit, which logs what others wait for, is yet to come."""
+        return self.enable_validation and self._progress.validations == 0 and any(self.num_val_batches)
+
+    @property
     def validation_due(self) -> bool:
         """Whether a validation comes right after the training batch that has just been completed."""
         return fitting.validation_due(self._running())
+
+    @property
+    def validation_before_update(self) -> bool:
+        """Whether a validation comes after the training batch just completed, before the weights change again."""
+        return fitting.validation_before_update(self._running())
 
     @property
     def estimated_stepping_batches(self) -> float:

@@ -62,10 +62,31 @@ def clear(optimizer: Optimizer) -> None:
             parameter.grad = None
 
 
+class Counted:
+    """A hook that counts the steps that others make; the engine, which makes its own with `step`, counts those.
+
+    Args:
+        count: Called after each step.
+    """
+
+    def __init__(self, count: Callable[[], None]) -> None:
+        self._count = count
+
+    def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Count one step."""
+        self._count()
+
+
+def is_counted(optimizer: Optimizer) -> bool:
+    """Whether somebody counts the steps of *optimizer* already."""
+    return any(isinstance(hook, Counted) for hook in optimizer._optimizer_step_post_hooks.values())
+
+
 def _hooked(optimizer: Optimizer) -> bool:
+    after = optimizer._optimizer_step_post_hooks
     return bool(
         optimizer._optimizer_step_pre_hooks
-        or optimizer._optimizer_step_post_hooks
+        or (after and not (len(after) == 1 and is_counted(optimizer)))
         or torch_optimizer._global_optimizer_pre_hooks
         or torch_optimizer._global_optimizer_post_hooks
     )

@@ -150,7 +150,7 @@ def scheduler_every_second_epoch(library, Base):
     return Module
 
 
-@case()
+@case(max_epochs=1)
 def scheduler_every_fourth_step(library, Base):
     class Module(Base):
         def configure_optimizers(self):

@@ -207,6 +207,76 @@ DIFFERENCES = {
         leyden="batches of each of them are tried",
         reason="there is nothing against it",
     ),
+    "options_on_resume": Difference(
+        lightning="options of optimizers that are given anew are ignored by a resume: those of the checkpoint count",
+        leyden="what is given now counts; what training has changed goes on",
+        reason="what was typed wins, and what does not is said: see Going on from a checkpoint",
+    ),
+    "schedule_on_longer_resume": Difference(
+        lightning="a schedule keeps the length it had in the checkpoint, also if max_epochs has grown",
+        leyden="it goes on as the schedule of the length given now",
+        reason="the rates are those of a run that was to be so long from the start",
+    ),
+    "patience_on_resume": Difference(
+        lightning="the patience of EarlyStopping is the checkpoint's",
+        leyden="it is the one given now",
+        reason="what was typed wins",
+    ),
+    "batch_size_on_resume": Difference(
+        lightning="another batch size in the middle of an epoch shows samples twice, or not at all",
+        leyden="it is refused there, and taken between two epochs",
+        reason="an epoch is one pass over the data",
+    ),
+    "score_of_a_step": Difference(
+        lightning="within an epoch ModelCheckpoint saves before the validation of its step, ranked by the one before",
+        leyden="it saves after it: a file has the score of its own step",
+        reason="the best file is the one with the best score",
+    ),
+    "validation_after_every_batch": Difference(
+        lightning="callbacks take val_check_interval=1, one batch, for 1.0, one epoch, and look once per epoch",
+        leyden="ModelCheckpoint and EarlyStopping look at every validation",
+        reason="an int counts batches, as everywhere else",
+    ),
+    "epochs_without_validation": Difference(
+        lightning="under check_val_every_n_epoch=2 ModelCheckpoint saves nothing in a fit that does not validate",
+        leyden="it saves at the end of every epoch",
+        reason="the option is about validations, of which there are none to wait for",
+    ),
+    "frequency_of_a_scheduler": Difference(
+        lightning="the frequency of a step scheduler counts batches, anew in every epoch",
+        leyden="it counts updates over the whole fit",
+        reason="a frequency beyond the length of an epoch would mean never, and one under accumulation another number",
+    ),
+    "schedule_of_a_refused_batch": Difference(
+        lightning="a step scheduler is stepped for a batch that on_train_batch_start has refused",
+        leyden="it is stepped after updates only",
+        reason="no update was made",
+    ),
+    "stop_before_it_is_allowed": Difference(
+        lightning="a stop for which EarlyStopping asked before min_epochs or min_steps waits until they are reached",
+        leyden="the latest check before they are reached decides",
+        reason="a metric that is at its best by then is no reason to stop",
+    ),
+    "plateau_before_a_validation": Difference(
+        lightning="a ReduceLROnPlateau scheduler that is due before the first validation is an error",
+        leyden="it waits for it; what that validation does not log is an error",
+        reason="the metric is yet to come",
+    ),
+    "check_before_a_validation": Difference(
+        lightning="EarlyStopping(check_on_train_epoch_end=True) raises an error before the first validation",
+        leyden="it waits for it",
+        reason="the metric is yet to come",
+    ),
+    "steps_of_a_bare_optimizer": Difference(
+        lightning="in manual optimisation a step of the bare torch optimizer is not counted, and nothing is saved",
+        leyden="every step of an optimizer from configure_optimizers is counted",
+        reason="global_step is the number of optimizer steps",
+    ),
+    "multiples_that_are_passed": Difference(
+        lightning="every_n_train_steps=3 saves every 6 steps where a batch steps two optimizers",
+        leyden="it saves after each batch in which a multiple of 3 is reached or passed",
+        reason="so many steps are asked for, not their least common multiple",
+    ),
     "deferred_without_a_validation": Difference(
         lightning="ModelCheckpoint lets a save at the end of an epoch wait for a validation, even if none comes",
         leyden="it waits only for one that comes right after the batch",

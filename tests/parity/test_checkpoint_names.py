@@ -112,10 +112,6 @@ CASES = {
     ),
     "accumulated": ({"every_n_train_steps": 2, "save_top_k": -1}, {"accumulate_grad_batches": 3}),
     "twice_an_epoch": ({"monitor": "val/loss", "save_top_k": 2}, {"val_check_interval": 0.5}),
-    "steps_validated_twice": (
-        {"every_n_train_steps": 2, "monitor": "val/loss", "save_top_k": -1},
-        {"val_check_interval": 0.5, "max_epochs": 2},
-    ),
     "every_second_validation": ({"monitor": "val/loss", "save_top_k": -1}, {"check_val_every_n_epoch": 2}),
     "at_train_epoch_end": (
         {"save_on_train_epoch_end": True, "save_top_k": -1, "filename": "{epoch}"},

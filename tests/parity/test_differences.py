@@ -9,6 +9,8 @@ import warnings
 
 import lightning.pytorch.tuner
 import observed_callbacks
+import observed_continuing
+import observed_counters
 import observed_ranks
 import pytest
 import torch
@@ -24,6 +26,8 @@ import leyden.plugins
 import leyden.tuner
 
 assert observed_callbacks  # importing it adds to the list
+assert observed_continuing
+assert observed_counters
 assert observed_ranks
 
 

@@ -138,13 +138,24 @@ def test_the_state_holds_plain_values_and_comes_back_whole(tmp_path):
     callback = EarlyStopping("val_loss", patience=2)
     train(callback, [1, 2, 3], tmp_path)
     torch.save(callback.state_dict(), tmp_path / "state.pt")
-    restored = EarlyStopping("val_loss", patience=7)
+    restored = EarlyStopping("val_loss", patience=2)
 
     restored.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
 
     assert restored.state_dict() == callback.state_dict()
     assert restored.stopping_reason is EarlyStoppingReason.PATIENCE_EXHAUSTED
     assert restored.patience == 2
+
+
+def test_a_patience_that_is_given_anew_counts_and_one_that_was_changed_on_the_way_goes_on():
+    changed = EarlyStopping("val_loss", patience=2)
+    changed.patience = 5
+    resumed, given_anew = EarlyStopping("val_loss", patience=2), EarlyStopping("val_loss", patience=7)
+
+    resumed.load_state_dict(changed.state_dict())
+    given_anew.load_state_dict(changed.state_dict())
+
+    assert (resumed.patience, given_anew.patience) == (5, 7)
 
 
 def test_the_state_key_tells_monitors_apart():

@@ -149,7 +149,8 @@ def test_a_run_whose_time_was_up_goes_on_with_more_time(tmp_path):
     trainer.save_checkpoint(path)
     more = trainer_with(Timer("00:02:00:00"), max_epochs=3)
 
-    more.fit(TinyModule(), TinyData(train=4), ckpt_path=path)
+    with pytest.warns(UserWarning, match="training goes on: Timer, which had asked for a stop"):
+        more.fit(TinyModule(), TinyData(train=4), ckpt_path=path)
 
     assert trainer.global_step == 1
     assert more.global_step == 9

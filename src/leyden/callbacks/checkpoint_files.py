@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _FIELD = re.compile(r"\{(?P<name>[^{}:]*)(?::(?P<spec>[^{}]*))?\}")
 
 
+def fields(template: str) -> set[str]:
+    """Return the names of the values that *template* is filled with."""
+    return {found["name"] for found in _FIELD.finditer(template)}
+
+
 def format_name(template: str, metrics: Mapping[str, Any], *, equals: str = "=", auto_insert: bool = True) -> str:
     """Fill the ``{name}`` and ``{name:format}`` fields of *template* with values of *metrics*.
 

@@ -18,15 +18,17 @@ class Triggers:
     """The three triggers, of which at most one may be set; none set means every epoch.
 
     Attributes:
-        steps: Save whenever the number of optimizer steps done is a multiple of this; 0 never.
+        steps: Save each time the number of optimizer steps done has reached, or passed, a multiple of this; 0 never.
         epochs: Save at the end of every so many epochs; 0 never.
         interval: Save when so much time has passed since the last save of this trigger.
+        seen: Optimizer steps done at the latest look; None where nobody knows.
     """
 
     steps: int
     epochs: int
     interval: timedelta | None
     started: float | None = field(default=None, repr=False)
+    seen: int | None = field(default=None, repr=False)
 
     @classmethod
     def from_options(cls, steps: int | None, epochs: int | None, interval: timedelta | None) -> Triggers:
@@ -60,7 +62,10 @@ class Triggers:
     def due_at_step(self, trainer: Trainer) -> bool:
         """Whether a checkpoint is due after this batch; rank 0's clock counts for all ranks."""
         if self.steps > 0:
-            return trainer.global_step % self.steps == 0
+            before, self.seen = self.seen, trainer.global_step
+            if before is None:
+                return self.seen % self.steps == 0
+            return self.seen // self.steps > before // self.steps  # one batch may step several optimizers
         if self.interval is None or self.started is None:
             return False
         now = time.monotonic()
@@ -72,24 +77,3 @@ class Triggers:
     def due_at_epoch(self, epoch: int) -> bool:
         """Whether a checkpoint is due at the end of *epoch*, counted from 0."""
         return self.epochs > 0 and (epoch + 1) % self.epochs == 0
-
-
-def saves_at_train_epoch_end(trainer: Trainer, explicit: bool | None) -> bool:
-    """Whether epoch checkpoints are saved at the end of the training epoch, or else after validation.
-
-    Unless the user said so: at the end of the epoch if validation runs exactly once per
-    epoch, or never.
-    """
-    if explicit is not None:
-        return explicit
-    if trainer.check_val_every_n_epoch != 1:
-        return False
-    return sum(trainer.num_val_batches) == 0 or trainer.val_check_interval == 1.0
-
-
-def validation_follows(trainer: Trainer) -> bool:
-    """Whether this is the last batch of an epoch, and a validation comes right after it.
-
-    A monitored value is then about to be replaced: better to wait for the new one.
-    """
-    return trainer.is_last_batch and trainer.validation_due

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from leyden.callback import Callback
 from leyden.callbacks.agreement import any_rank
+from leyden.callbacks.epoch_ends import at_train_epoch_end
 from leyden.errors import ConfigurationError
 from leyden.warnings import log, warn_once
 
@@ -30,6 +32,9 @@ class EarlyStoppingReason(Enum):
 
 class EarlyStopping(Callback):
     """Ask the trainer to stop; as soon as one rank wants to stop, all do.
+
+    Where ``min_epochs`` or ``min_steps`` is not reached yet, the latest check before they are decides: a value that
+    has become better by then takes the stop back.
 
     Args:
         monitor: Logged key to watch.
@@ -89,6 +94,14 @@ class EarlyStopping(Callback):
         self.stopping_reason = EarlyStoppingReason.NOT_STOPPED
         self.stopping_reason_message: str | None = None
         self._check_on_train_epoch_end = check_on_train_epoch_end
+        self._given: dict[str, Any] = {
+            "patience": patience,
+            "min_delta": min_delta,
+            "check_finite": check_finite,
+            "stopping_threshold": stopping_threshold,
+            "divergence_threshold": divergence_threshold,
+        }
+        self._given_then: dict[str, Any] = {}
 
     @property
     def state_key(self) -> str:
@@ -102,33 +115,50 @@ class EarlyStopping(Callback):
             "stopped_epoch": self.stopped_epoch,
             "best_score": self.best_score,
             "patience": self.patience,
+            "given": dict(self._given),
             "stopping_reason": self.stopping_reason.value,
             "stopping_reason_message": self.stopping_reason_message,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned; the patience is the checkpoint's, too."""
+        """Take back what `state_dict` returned; a patience that was given anew counts, and not the one of the state."""
         self.wait_count = state_dict["wait_count"]
         self.stopped_epoch = state_dict["stopped_epoch"]
         self.best_score = torch.as_tensor(state_dict["best_score"])
-        self.patience = state_dict["patience"]
+        self._given_then = dict(state_dict.get("given", {"patience": state_dict["patience"]}))
+        if self._given_then["patience"] == self._given["patience"]:
+            self.patience = state_dict["patience"]  # it may have been changed since
         self.stopping_reason = EarlyStoppingReason(state_dict.get("stopping_reason", 0))
         self.stopping_reason_message = state_dict.get("stopping_reason_message")
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Decide where to check, unless the user said so."""
-        if self._check_on_train_epoch_end is None:
-            once_per_epoch = trainer.val_check_interval == 1.0 and trainer.check_val_every_n_epoch == 1
-            self._check_on_train_epoch_end = once_per_epoch
+    def _under_these_settings(self, key: str, state_dict: Mapping[str, Any]) -> list[str]:
+        """Tell the patience that counts, if it is another one."""
+        given = state_dict.get("given", state_dict)
+        told = [
+            f"{name}={new}, no longer {given[name]}"
+            for name, new in self._given.items()
+            if name in given and given[name] != new
+        ]
+        return [f"{type(self).__name__}: {', '.join(told)}; best score and count of checks go on"] if told else []
+
+    def _still_stops(self) -> bool:
+        """Whether the reason for the stop is one under the settings now."""
+        reason, now, then = self.stopping_reason, self._given, self._given_then
+        if reason is EarlyStoppingReason.PATIENCE_EXHAUSTED:
+            return self.wait_count >= self.patience
+        if reason is EarlyStoppingReason.NON_FINITE_METRIC:
+            return self.check_finite
+        name = reason.name.lower()  # of a threshold: of no other one it is known whether the value would have passed it
+        return name not in now or (now[name] is not None and now[name] == then.get(name, now[name]))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check, if this is the place for it."""
-        if self._check_on_train_epoch_end:
+        if at_train_epoch_end(trainer, self._check_on_train_epoch_end):
             self._check(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check, if this is the place for it."""
-        if not self._check_on_train_epoch_end:
+        if not at_train_epoch_end(trainer, self._check_on_train_epoch_end):
             self._check(trainer)
 
     def _check(self, trainer: Trainer) -> None:
@@ -137,16 +167,15 @@ class EarlyStopping(Callback):
             return
         value = trainer.callback_metrics.get(self.monitor)
         if value is None:
-            self._complain(trainer)
+            if not trainer.validation_to_come:
+                self._complain(trainer)
             return
         reason, message = self._judge(value.detach().squeeze().cpu())
-        stops = reason is not EarlyStoppingReason.NOT_STOPPED
-        if stops:
-            self.stopping_reason = reason
-        if any_rank(trainer.strategy, stops):
-            trainer.should_stop = True
-            self.stopped_epoch = trainer.current_epoch
-            self.stopping_reason_message = message
+        stops = any_rank(trainer.strategy, reason is not EarlyStoppingReason.NOT_STOPPED)
+        trainer.ask_to_stop(self.state_key, stops)
+        self.stopping_reason = reason
+        self.stopped_epoch = trainer.current_epoch if stops else 0
+        self.stopping_reason_message = message if stops else None
         if message and self.verbose and (trainer.is_global_zero or not self.log_rank_zero_only):
             log.info(message)
 

@@ -26,7 +26,8 @@ from torch import Tensor
 from leyden.callbacks import checkpoint_files as files
 from leyden.callbacks.agreement import all_ranks
 from leyden.callbacks.checkpoint_folder import CheckpointFolder
-from leyden.callbacks.checkpoint_triggers import Triggers, saves_at_train_epoch_end, validation_follows
+from leyden.callbacks.checkpoint_triggers import Triggers
+from leyden.callbacks.epoch_ends import at_train_epoch_end, validation_follows
 from leyden.errors import ConfigurationError
 from leyden.paths import lies_in, relocated
 from leyden.warnings import log, warn_once
@@ -59,6 +60,7 @@ class Rest:
         return {"last": self.last, "delete": list(self.delete)}
 
 
+_ALWAYS_KNOWN = frozenset(("epoch", "step"))
 _RESTORED = ("best_model_score", "kth_best_model_path", "kth_value", "best_k_models", "last_model_path")
 
 
@@ -67,7 +69,9 @@ class ModelCheckpoint(CheckpointFolder):
 
     At most one of the three triggers may be given; none means once per epoch, at the end
     of the training epoch if validation runs once per epoch (or never), else after each
-    validation. Nothing is saved twice at one number of optimizer steps, and nothing at
+    validation. Where logged values rank or name the files, and a validation follows the
+    batch that a save falls on, the save is made after it: its values are those of this
+    step. Nothing is saved twice at one number of optimizer steps, and nothing at
     all during a sanity check or under ``fast_dev_run``.
 
     Args:
@@ -75,7 +79,7 @@ class ModelCheckpoint(CheckpointFolder):
             ``<default_root_dir>/checkpoints``.
         filename: Name with fields, e.g. ``mnist-{epoch:02d}-{val_loss:.2f}``, which gives
             ``mnist-epoch=02-val_loss=0.32.ckpt``; default ``{epoch}-{step}``.
-        monitor: Logged key that ranks the checkpoints; None ranks by age.
+        monitor: Logged key that ranks the checkpoints, or ``"step"`` or ``"epoch"``; None ranks by age.
         verbose: Whether each decision goes to the log.
         save_last: Also keep ``last.ckpt``, written whenever a checkpoint is: True for a
             full file, ``"link"`` for a relative symbolic link.
@@ -84,7 +88,8 @@ class ModelCheckpoint(CheckpointFolder):
         save_weights_only: Whether to leave out everything that only a resumed run needs.
         mode: ``"min"`` or ``"max"``: whether a smaller or a larger value is better.
         auto_insert_metric_name: Whether values in names are preceded by ``<name>=``.
-        every_n_train_steps: Save every so many optimizer steps.
+        every_n_train_steps: Save every so many optimizer steps; where a batch makes several, after the batch in
+            which so many have been made.
         train_time_interval: Save each time so much time has passed.
         every_n_epochs: Save every so many epochs.
         save_on_train_epoch_end: Overrides where epoch checkpoints are saved (see above).
@@ -143,8 +148,10 @@ class ModelCheckpoint(CheckpointFolder):
         self._resumed_from: str | None = None
         self._of_this_run = False
         self._deferred = False  # a step or time trigger waits for the next validation
+        self._validated_at: int | None = None  # step of the latest validation that has logged the monitored key
         self._validated = False
         self._rest = Rest()
+        self._same_ranking = True
         self._saved_since = False  # whether anything was saved since training began, or went on
 
     @property
@@ -166,7 +173,7 @@ class ModelCheckpoint(CheckpointFolder):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return Lightning's nine entries, three that make the next decision the same, and what is left to do."""
+        """Return Lightning's nine entries, five that make the next decision the same, and what is left to do."""
         return {
             "monitor": self.monitor,
             "best_model_score": self.best_model_score,
@@ -180,6 +187,8 @@ class ModelCheckpoint(CheckpointFolder):
             "last_global_step_saved": self._last_global_step_saved,
             "last_checkpoint_saved": self._last_checkpoint_saved,
             "deferred": self._deferred,
+            "steps_seen": self._triggers.seen,
+            "validated_at": self._validated_at,
             "rest": self._rest.state_dict(),
         }
 
@@ -191,7 +200,8 @@ class ModelCheckpoint(CheckpointFolder):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back everything if the folder is still the same or was moved.
 
-        Else it is only `best_model_path`, and whether a save waits for the next validation.
+        Else it is only `best_model_path`, and whether a save waits for the next validation; of a state that ranks by
+        another value, it is only what is known of ``last.ckpt``.
         """
         saved_in = state_dict.get("dirpath", self.dirpath)
         if lies_in(self._resumed_from, self.dirpath) and saved_in != self.dirpath:
@@ -199,20 +209,53 @@ class ModelCheckpoint(CheckpointFolder):
             saved_in = self.dirpath
         self.best_model_path = state_dict["best_model_path"]
         self._deferred = state_dict.get("deferred", False)
+        self._triggers.seen = state_dict.get("steps_seen")
+        self._validated_at = state_dict.get("validated_at")
         if saved_in != self.dirpath:
             warn_once(
                 f"The folder of checkpoints has changed from {saved_in!r} to {self.dirpath!r}: of the state of "
                 "ModelCheckpoint only best_model_path is restored, and files in the old folder are left alone."
             )
             return
-        for name in _RESTORED:
+        for name in _RESTORED if self._same_ranking else ("last_model_path",):
             setattr(self, name, state_dict.get(name, getattr(self, name)))
         self.best_k_models = dict(self.best_k_models)
-        self.current_score = state_dict.get("current_score")
+        if self._same_ranking:
+            self.current_score = state_dict.get("current_score")
+        else:
+            self.best_model_path, self._validated_at = "", None
         self._last_global_step_saved = state_dict.get("last_global_step_saved", 0)
         self._last_checkpoint_saved = state_dict.get("last_checkpoint_saved", "")
         self._rest = Rest.of(state_dict.get("rest")) if self._of_this_run else Rest()
         self._make_room()
+
+    def _adopts(self, states: Mapping[str, Any]) -> str | None:
+        """Go on from the state of one that saved at other times, or ranked by another value."""
+        own = type(self).__qualname__
+        found = [key for key in states if key.partition("{")[0] == own and isinstance(states[key], Mapping)]
+        return next((key for key in found if self._ranks_like(key)), found[0] if len(found) == 1 else None)
+
+    def _ranks_like(self, key: str) -> bool:
+        """Whether *key* is that of a callback with the same monitor and mode."""
+        return key.startswith(self._generate_state_key(monitor=self.monitor, mode=self.mode).removesuffix("}"))
+
+    def _under_these_settings(self, key: str, state_dict: Mapping[str, Any]) -> list[str]:
+        """Tell what becomes of the files that were kept."""
+        self._same_ranking = self._ranks_like(key)
+        name, count = type(self).__name__, len(state_dict.get("best_k_models", {}))
+        if not self._same_ranking:
+            rank = f"{name} now ranks by monitor={self.monitor!r}, mode={self.mode!r}"
+            return [f"{rank}: {count} files of the ranking before are left alone"]
+        told = []
+        if key != self.state_key:
+            told.append(f"{name} goes on with the ranking of {key}, and saves when it is told to now")
+        if self.save_top_k == 0 and count:
+            told.append(f"{name}(save_top_k=0) keeps no more files, and leaves {count} of the checkpoint's alone")
+        elif 0 < self.save_top_k < count:
+            told.append(
+                f"{name}(save_top_k={self.save_top_k}): {count - self.save_top_k} of {count} files lose their place"
+            )
+        return told
 
     # --- hooks -----------------------------------------------------------------------------
 
@@ -234,7 +277,7 @@ class ModelCheckpoint(CheckpointFolder):
         """Save if a step or time trigger fires; wait for a validation that has to come first."""
         if not self._triggers.within_epoch or self._idle(trainer) or not self._triggers.due_at_step(trainer):
             return
-        if self.monitor is not None and (self.monitor not in trainer.callback_metrics or validation_follows(trainer)):
+        if self._waits(trainer):
             self._deferred = True
             return
         self._save(trainer, ranked=True, last=True)
@@ -244,21 +287,26 @@ class ModelCheckpoint(CheckpointFolder):
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         self._validated = True
+        if any(self.monitor in each.names(per_step=False) for each in trainer._metrics.evaluation.entries.values()):
+            self._validated_at = trainer.global_step
         if self._idle(trainer):
             return
         if self._deferred:
             self._deferred = False
             self._save(trainer, ranked=True, last=True)
-        elif not saves_at_train_epoch_end(trainer, self._save_on_train_epoch_end):
+        elif not at_train_epoch_end(trainer, self._save_on_train_epoch_end):
             self._save_epoch(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the epoch's checkpoint if this is the place for it."""
-        if not self._idle(trainer) and saves_at_train_epoch_end(trainer, self._save_on_train_epoch_end):
+        if not self._idle(trainer) and at_train_epoch_end(trainer, self._save_on_train_epoch_end):
             self._save_epoch(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """With `save_last`, leave one file behind even if no trigger ever fired."""
+        """Save what waited for a validation that did not come; with `save_last`, leave a file in any case."""
+        if self._deferred and not self._idle(trainer):
+            self._deferred = False
+            self._save(trainer, ranked=True, last=True)
         if self.save_last and not self._last_checkpoint_saved and not trainer.fast_dev_run:
             self._save(trainer, ranked=False, last=True)
         rest, self._rest, self._saved_since = self._rest, Rest(), True
@@ -328,6 +376,15 @@ class ModelCheckpoint(CheckpointFolder):
         return kept
 
     # --- deciding --------------------------------------------------------------------------
+
+    def _waits(self, trainer: Trainer) -> bool:
+        """Whether what ranks or names the file is about to be logged: by the validation that follows, or the first."""
+        read = {self.monitor} if self.monitor is not None else set()
+        if not (read | files.fields(self.filename or "")) - _ALWAYS_KNOWN:
+            return False
+        return validation_follows(trainer) or bool(
+            trainer.validation_to_come and read - _ALWAYS_KNOWN - trainer.callback_metrics.keys()
+        )
 
     def _save_epoch(self, trainer: Trainer) -> None:
         due = self._triggers.due_at_epoch(trainer.current_epoch)
@@ -400,6 +457,13 @@ class ModelCheckpoint(CheckpointFolder):
             self.best_model_path = self._free_name(trainer, metrics, None, replaces=previous)
             return self.best_model_path, previous if self.save_top_k == 1 else ""
         current = self._monitored(metrics)
+        if self._validated_at not in (None, trainer.global_step):
+            warn_once(
+                f"ModelCheckpoint(monitor={self.monitor!r}) also saves at steps at which no validation runs: those "
+                "files are ranked by the latest validation before them. To rank every file by its own, save only where "
+                "validations run: choose every_n_train_steps and val_check_interval so, or leave it to "
+                "every_n_epochs=1, which saves after every validation."
+            )
         if current is None or not self.check_monitor_top_k(trainer, current):
             self._report(metrics, f"was not in top {self.save_top_k}")
             return "", ""

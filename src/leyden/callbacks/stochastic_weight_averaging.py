@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,6 +73,11 @@ class StochasticWeightAveraging(Callback):
         self._annealing_strategy = annealing_strategy
         self._avg_fn: Average = avg_fn or self.avg_fn
         self._device = device
+        self._given: dict[str, Any] = {
+            "swa_lrs": swa_lrs,
+            "annealing_epochs": annealing_epochs,
+            "annealing_strategy": annealing_strategy,
+        }
         self._max_epochs = -1
         self._forget()
 
@@ -166,13 +171,14 @@ class StochasticWeightAveraging(Callback):
     # --- state -----------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the average and the state of the scheduler."""
+        """Return the average, the state of the scheduler, and the arguments that this was made from."""
         scheduler, average = self._swa_scheduler, self._average_model
         return {
             "n_averaged": 0 if self.n_averaged is None else int(self.n_averaged),
             "latest_update_epoch": self._latest_update_epoch,
             "scheduler_state": None if scheduler is None else scheduler.state_dict(),
             "average_model_state": None if average is None else average.state_dict(),
+            "given": dict(self._given),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -182,6 +188,15 @@ class StochasticWeightAveraging(Callback):
         self._scheduler_state = state_dict["scheduler_state"]
         if self._average_model is not None:
             self._average_model.load_state_dict(state_dict["average_model_state"])
+
+    def _under_these_settings(self, key: str, state_dict: Mapping[str, Any]) -> list[str]:
+        """Tell what is kept of the rates: once the averaging has begun, its scheduler goes on."""
+        given = state_dict.get("given", {})
+        changed = [name for name, now in self._given.items() if name in given and given[name] != now]
+        if not changed or state_dict.get("scheduler_state") is None:
+            return []
+        told = ", ".join(f"{name}={given[name]}, not {self._given[name]}" for name in changed)
+        return [f"{type(self).__name__} has begun to average and goes on with {told}"]
 
     # --- averaging ---------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ class Timer(Callback):
         self._verbose = verbose
         self._starts: dict[RunningStage, float] = {}
         self._ends: dict[RunningStage, float] = {}
-        self._stopped = False  # by nobody but this timer
+        self._stopped = False  # by this timer
         self._offset = 0.0  # training time of the attempts before this one
 
     # --- reading ---------------------------------------------------------------------------
@@ -127,13 +127,9 @@ class Timer(Callback):
         """Stop the clock of the test."""
         self._end(RunningStage.TESTING)
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take back a stop of its own that the time it has now makes needless."""
-        state = checkpoint.get("callbacks", {}).get(self.state_key, {})
-        if not state.get("stopped") or "leyden" not in checkpoint:
-            return
-        if self._duration is None or state["time_elapsed"][RunningStage.TRAINING.value] < self._duration:
-            checkpoint["leyden"]["progress"]["should_stop"] = False
+    def _still_stops(self) -> bool:
+        """Whether the time that it has now is up as well."""
+        return self._duration is not None and self._offset >= self._duration
 
     def state_dict(self) -> dict[str, Any]:
         """Return the time taken by each stage, and whether it was this timer that stopped training."""
@@ -157,11 +153,12 @@ class Timer(Callback):
         """Ask for a stop if the time is up; rank 0's clock counts for all."""
         if self._duration is None or not trainer.strategy.broadcast(self.time_elapsed() >= self._duration):
             return
-        if trainer.should_stop:
+        if self._stopped and trainer.should_stop:
             return
         if self._verbose and trainer.is_global_zero:
             log.info("Timer: training has taken %s, its time is up.", timedelta(seconds=int(self.time_elapsed())))
-        self._stopped = trainer.should_stop = True
+        self._stopped = True
+        trainer.ask_to_stop(self.state_key)
 
 
 def _seconds(duration: Any) -> float | None:

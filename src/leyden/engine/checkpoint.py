@@ -31,13 +31,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from leyden import __version__, rng
-from leyden.callback import Callback
 from leyden.contents import wrong
-from leyden.engine import extent, lightning_format
-from leyden.engine.hooks import is_overridden
-from leyden.engine.parts import check_optimizer, check_scheduler, is_of_a_library, part
+from leyden.engine import continuing, extent, lightning_format, setup
+from leyden.engine.parts import part
 from leyden.engine.rank_states import OWN, of_all_ranks, of_this_rank
-from leyden.errors import CheckpointError, ConfigurationError, DamagedCheckpointError
+from leyden.engine.schedules import restore_optimization
+from leyden.errors import CheckpointError, DamagedCheckpointError
 from leyden.loading import containers, load_weights
 from leyden.plain import storable, without_secrets
 from leyden.progress import Progress
@@ -117,6 +116,8 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         if state := trainer.precision_plugin.state_dict():
             checkpoint[type(trainer.precision_plugin).__qualname__] = state
         checkpoint["leyden"] |= of_all_ranks(trainer, _place(trainer, position))
+        if trainer._setup.record:
+            checkpoint["leyden"]["settings"] = setup.written(trainer)
     owners = [(owner, prefix) for owner, prefix in ((module, ""), (datamodule, "datamodule_")) if owner is not None]
     for owner, prefix in owners:
         if owner.hparams:
@@ -195,10 +196,7 @@ def load_module(trainer: Trainer, checkpoint: dict[str, Any], path: str) -> None
     if states is not None:
         for callback in trainer.callbacks:
             callback.on_load_checkpoint(trainer, module, checkpoint)
-        for callback in trainer.callbacks:
-            if callback.state_key in states and is_overridden(callback, "load_state_dict", Callback):
-                with part(path, f"callbacks.{callback.state_key}"):
-                    callback.load_state_dict(states[callback.state_key])
+        continuing.load_callbacks(trainer, states, path)
 
 
 def restore(session: Session, optimization: Optimization, checkpoint: dict[str, Any], path: str) -> None:
@@ -209,43 +207,32 @@ def restore(session: Session, optimization: Optimization, checkpoint: dict[str, 
             f"{path} holds weights only, so that training cannot go on from it. "
             "Load the weights with load_from_checkpoint and start a new fit, or take a full checkpoint."
         )
-    if 0 <= trainer.max_epochs < checkpoint.get("epoch", 0):
-        raise ConfigurationError(
-            f"{path} was saved in epoch {checkpoint['epoch']}, beyond Trainer(max_epochs={trainer.max_epochs}). "
-            "Raise max_epochs to go on from it."
-        )
     if "lr_schedulers" not in checkpoint:
         raise wrong(path, "lr_schedulers", "is missing", "the states of the schedulers, or an empty list")
-    _check_count("optimizer", optimization.optimizers, checkpoint["optimizer_states"], path)
-    _check_count("scheduler", optimization.schedulers, checkpoint["lr_schedulers"], path)
-    for index, (optimizer, state) in enumerate(
-        zip(optimization.optimizers, checkpoint["optimizer_states"], strict=True)
-    ):
-        name, groups = f"optimizer_states[{index}]", [dict(group) for group in optimizer.param_groups]
-        with part(path, name):
-            trainer.strategy.load_optimizer_state(optimizer, state)
-        check_optimizer(optimizer, groups, path, name)
-    for index, (config, state) in enumerate(zip(optimization.schedulers, checkpoint["lr_schedulers"], strict=True)):
-        name = f"lr_schedulers[{index}]"
-        if is_of_a_library(config.scheduler):
-            check_scheduler(config.scheduler.state_dict(), state, path, name)
-        with part(path, name):
-            config.scheduler.load_state_dict(state)
+    place = checkpoint.get("leyden", {})
+    known = "progress" in place
+    progress = session.progress
+    if known:
+        for key in OWN:
+            if key not in place:
+                raise wrong(path, f"leyden.{key}", "is missing", "what the run goes on from")
+        with part(path, "leyden.ranks"):
+            place = of_this_rank(trainer, place, path)
+    progress.load_state_dict(
+        place["progress"] if known else _lightning_progress(trainer, checkpoint, path).state_dict()
+    )
+    trainer._setup.then = setup.read(checkpoint, path)
+    continuing.check_limits(trainer, progress, path)
+    continuing.take_back_stops(trainer, progress, checkpoint)
+    restore_optimization(session, optimization, checkpoint, path)
+    continuing.compare(trainer)
     with part(path, type(trainer.precision_plugin).__qualname__):
         _restore_precision(trainer, checkpoint)
-    place = checkpoint.get("leyden", {})
-    if "progress" not in place:
-        session.progress.load_state_dict(_lightning_progress(trainer, checkpoint, path).state_dict())
+    if not known:
         session.metrics.training.clear()
         if "loops" in checkpoint:
             trainer._resumed_loader = lightning_format.position(checkpoint["loops"])
         return
-    for key in OWN:
-        if key not in place:
-            raise wrong(path, f"leyden.{key}", "is missing", "what the run goes on from")
-    with part(path, "leyden.ranks"):
-        place = of_this_rank(trainer, place, path)
-    session.progress.load_state_dict(place["progress"])
     with part(path, "leyden.metrics"):
         session.metrics.load_state_dict(place["metrics"], session.module)
     trainer._resumed_rng = place["rng"]
@@ -283,11 +270,3 @@ def _lightning_progress(trainer: Trainer, checkpoint: dict[str, Any], path: str)
     if progress.place == "TRAINED" and any(config.interval == "step" for config in plateau):
         progress.place = "BATCH"  # what it reads was logged before the save, and is not in the file
     return progress
-
-
-def _check_count(what: str, now: Any, then: Any, path: str) -> None:
-    if len(now) != len(then):
-        raise DamagedCheckpointError(
-            f"{path} holds the states of {len(then)} {what}(s), but configure_optimizers returned {len(now)}. "
-            "Build the module as it was when the checkpoint was written."
-        )

@@ -64,6 +64,7 @@ def evaluate(session: Session, kind: Kind, limit: float = INFINITE) -> list[dict
         if in_fit:
             progress.place, progress.validated = "VALIDATED", trainer._elapsed()
             if not checking:
+                progress.validations += 1
                 trainer._validating = None
         hooks.call(f"on_{kind}_end")
     returned = [_of_loader(session, index, len(sources)) for index in range(len(sources))]

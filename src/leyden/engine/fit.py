@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from leyden import rng
+from leyden.engine.continuing import check_data, tell
 from leyden.engine.data import INFINITE, TrainLoader
 from leyden.engine.evaluate import beginning_anew_on_resume, evaluate
 from leyden.engine.lengths import named
@@ -31,9 +32,11 @@ from leyden.engine.parts import part
 from leyden.engine.remarks import about_losses, about_rows, losses
 from leyden.engine.rows import write_row
 from leyden.engine.saving import beside_training
-from leyden.engine.step import forward_step
+from leyden.engine.step import counting_own_steps, forward_step
 from leyden.engine.transfer import prefetch
 from leyden.errors import ConfigurationError, Interrupted
+from leyden.progress import MAX_TIME
+from leyden.terminal import printable
 from leyden.warnings import log, warn_once
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ def fit(session: Session) -> None:
     hooks, metrics = session.hooks, session.metrics
     if not start(session):
         return
-    with beside_training(session) as settle:
+    with beside_training(session) as settle, counting_own_steps(session):
         for _ in epochs(session):
             step = forward_step if session.trainer.forward_only else session.step
             first: list[Tensor] = []
@@ -186,7 +189,6 @@ def skip_rest(session: Session) -> None:
     """Take the current batch, which `on_train_batch_start` refused, for the end of the epoch."""
     session.progress.last, session.progress.fetched = True, session.progress.batch
     if session.module.automatic_optimization:
-        step_schedulers(session, "step", plateau=False)
         step_schedulers(session, "epoch", plateau=False)
 
 
@@ -206,8 +208,22 @@ def end_epoch(session: Session) -> None:
         step_schedulers(session, "epoch", plateau=True)
     write_row(session, found.log)
     metrics.training.clear()
+    _look_for_steps(session)
     progress.epochs += 1
     progress.batch, progress.place, progress.last = 0, "BATCH", False
+
+
+def _look_for_steps(session: Session) -> None:
+    """Say so if a module in manual optimisation has been through its first epoch without a step that was counted."""
+    progress, module = session.progress, session.module
+    if module.automatic_optimization or progress.epochs or progress.updates or not progress.windows:
+        return
+    warn_once(
+        f"{type(module).__name__} is trained in manual optimisation, and in its whole first epoch no optimizer from "
+        "configure_optimizers was stepped: global_step stays 0. ModelCheckpoint, which saves once per step, saves "
+        "nothing, and max_steps is not reached. Return the optimizers that are stepped from configure_optimizers; "
+        "self.optimizers() gives them back."
+    )
 
 
 def finished(session: Session) -> bool:
@@ -226,7 +242,10 @@ def finished(session: Session) -> bool:
     if _reached(progress.epochs, trainer.max_epochs):
         log.info("fit stopped: max_epochs=%d reached.", trainer.max_epochs)
         return True
-    return _may_stop(session) and progress.should_stop
+    if _may_stop(session) and progress.should_stop:
+        log.info("fit stopped in epoch %d: %s asked for it.", progress.epochs, printable(" and ".join(progress.stops)))
+        return True
+    return False
 
 
 def ends_epoch(session: Session) -> bool:
@@ -239,8 +258,9 @@ def ends_epoch(session: Session) -> bool:
     if _may_stop(session):
         return True
     warn_once(
-        f"a stop was asked for, but min_epochs={trainer.min_epochs} or min_steps={trainer.min_steps} is not reached: "
-        "training goes on until they are."
+        f"{printable(' and '.join(progress.stops))} asked for a stop, but min_epochs={trainer.min_epochs} or "
+        f"min_steps={trainer.min_steps} is not reached: training goes on until they are, and beyond that if the stop "
+        "is no longer asked for by then."
     )
     return False
 
@@ -251,8 +271,8 @@ def look_at_clock(session: Session) -> None:
     if trainer.max_time is None:
         return
     up = session.strategy.broadcast(trainer._elapsed() >= trainer.max_time.total_seconds())
-    if up and not progress.should_stop:
-        progress.should_stop = progress.timed_out = True
+    if up:
+        progress.ask_to_stop(MAX_TIME)
 
 
 def _resumes_within_an_epoch(session: Session) -> bool:
@@ -276,6 +296,23 @@ def _row_due(session: Session) -> bool:
 def validation_due(session: Session) -> bool:
     """Whether a validation follows this batch."""
     return _validation_is_next(session) and session.trainer.enable_validation
+
+
+def validation_before_update(session: Session) -> bool:
+    """Whether a validation in this epoch sees the weights as they are after this batch: now, or before they change."""
+    if validation_due(session):
+        return True
+    progress, trainer = session.progress, session.trainer
+    interval, size = trainer.val_check_batch, trainer.accumulate_grad_batches
+    over = progress.last or progress.pending or _reached(progress.updates, trainer.max_steps)
+    every = trainer.check_val_every_n_epoch
+    if size == 1 or over or interval is None or interval == INFINITE or not trainer.enable_validation:
+        return False
+    if every is not None and (progress.epochs + 1) % every:
+        return False
+    done = progress.batches if every is None else progress.batch
+    window = int(min(size, trainer.num_training_batches - progress.batch))
+    return any((done + further) % int(interval) == 0 for further in range(1, window))
 
 
 def _validation_is_next(session: Session) -> bool:
@@ -362,12 +399,14 @@ def start(session: Session) -> bool:
     if trainer.enable_validation and not session.loaders.known("val"):
         session.loaders.get("val")
     session.metrics.active = session.metrics.training
-    if progress.timed_out:  # the limit may have been raised since
-        progress.should_stop = progress.timed_out = False
+    progress.ask_to_stop(MAX_TIME, False)  # the limit may have been raised since
     look_at_clock(session)
     to_train = _resumes_within_an_epoch(session) or not finished(session)
     if to_train:
         session.hooks.call("on_train_start")
+    if trainer._setup.then is not None:
+        check_data(session)
+        tell(trainer)
     if trainer._resumed_rng is not None:
         with part(trainer.ckpt_path or "", "leyden.rng"):
             rng.restore(trainer._resumed_rng)

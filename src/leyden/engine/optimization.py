@@ -34,7 +34,7 @@ class SchedulerConfig:
     Attributes:
         scheduler: The scheduler.
         interval: ``"epoch"`` or ``"step"``.
-        frequency: Every how many epochs or batches.
+        frequency: Every how many epochs, or updates of the weights, of the whole fit.
         monitor: Name of the metric a plateau scheduler reads.
         strict: Whether a missing metric is an error, or a warning and no step.
         reduce_on_plateau: Whether the scheduler takes the metric.
@@ -183,7 +183,7 @@ def step_schedulers(session: Session, interval: str, *, plateau: bool) -> None:
         plateau: Whether it is the turn of those that read a metric, or of all others.
     """
     progress = session.progress
-    done = progress.batch if interval == "step" else progress.epochs + 1
+    done = progress.windows if interval == "step" else progress.epochs + 1
     for config in session.schedulers:
         if config.interval != interval or config.reduce_on_plateau != plateau or done % config.frequency:
             continue
@@ -191,7 +191,8 @@ def step_schedulers(session: Session, interval: str, *, plateau: bool) -> None:
         if plateau:
             value = session.metrics.callback.get(config.monitor or "")
             if value is None:
-                _missing(config, list(session.metrics.callback))
+                if not session.trainer.validation_to_come:
+                    _missing(config, list(session.metrics.callback))
                 continue
         session.metrics.hook = "lr_scheduler_step"
         try:

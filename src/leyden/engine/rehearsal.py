@@ -35,7 +35,7 @@ _OPTIONS = (
     *("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches"),
     *("val_check_batch", "predict_loop", "_metrics", "_session", "_train_loader", "_clock"),
 )
-_BEGINNING = {"batch": 0, "pending": 0, "place": "BATCH", "last": False, "should_stop": False}
+_BEGINNING = {"batch": 0, "pending": 0, "place": "BATCH", "last": False, "should_stop": False, "stops": []}
 
 
 class Rehearsal:

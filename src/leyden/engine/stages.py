@@ -125,6 +125,7 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
     module, path = trainer.lightning_module, trainer.ckpt_path or ""
     trainer.precision_plugin.convert_module(module)  # first, or 64-bit weights would be loaded into 32 bits
     late = trainer.strategy.divides
+    trainer._setup.begin()
     if checkpoint is not None and not late:
         checkpoints.load_module(trainer, checkpoint, path)
     trainer._metrics.begin()
@@ -141,12 +142,13 @@ def _set_up(trainer: Trainer, stage: Stage, loaders: Loaders, checkpoint: dict[s
     trainer._metrics.hook = "configure_optimizers"
     without_compiler()
     optimization = trainer._optimization = parse(module.configure_optimizers())
+    trainer._setup.note(trainer, optimization)
     if trainer.fused_optimizers:
         use_fused(optimization.optimizers)
     trainer.strategy.optimize(module, optimization.optimizers)
     trainer._clips = is_overridden(module, "configure_gradient_clipping", LightningModule)
     session = trainer._session = open_session(trainer, stage, loaders, optimization)
-    trainer._progress.should_stop = False
+    trainer._progress.begin()
     session.hooks.call("on_fit_start")
     _log_hyperparameters(trainer)
     trainer._metrics.note_objects(module)

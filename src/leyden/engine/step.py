@@ -21,14 +21,15 @@ Four ways through, chosen once when the session opens:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from leyden import divided
+from leyden import divided, updates
 from leyden.engine.hooks import is_overridden
 from leyden.engine.optimization import Optimization
 from leyden.errors import ConfigurationError
@@ -284,10 +285,27 @@ def manual_update(session: Session, optimizer: Optimizer, closure: Callable[[], 
     session.precision.unscale(optimizer)
     hook = session.metrics.hook
     session.hooks.call("on_before_optimizer_step", optimizer)
-    session.metrics.hook = hook
+    session.metrics.hook, done = hook, session.progress.updates
     stepped = session.precision.step(optimizer, **({"closure": closure} if closure is not None else {}), **kwargs)
-    session.progress.updates += 1
+    session.progress.updates = done + 1
     return stepped if result is None else result
+
+
+@contextmanager
+def counting_own_steps(session: Session) -> Iterator[None]:
+    """Count the steps that a module in manual optimisation makes with the bare optimizers, without the engine."""
+
+    def count() -> None:
+        session.progress.updates += 1
+
+    bare = [each for each in session.optimizers if not updates.is_counted(each)]
+    counted = [] if session.module.automatic_optimization else bare
+    handles = [optimizer.register_step_post_hook(updates.Counted(count)) for optimizer in counted]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def manual_backward(session: Session, loss: Tensor, *args: Any, **kwargs: Any) -> None:
