@@ -56,6 +56,8 @@ class Experiment:
         grace: Seconds they get to save once they are asked to stop.
         snapshot: Keep the project's sources in the run directory; the manifest has commit and patch in any case.
         tags: For whoever reads the config later.
+        tags_required: Whether there have to be some.
+        print_config: Whether ``leyden train`` prints the config as a tree before it trains.
         optimized_metric: Name of the result that a sweep looks at.
         ckpt_path: Checkpoint to start from.
     """
@@ -77,6 +79,8 @@ class Experiment:
         test: bool = True,
         snapshot: bool = False,
         tags: Sequence[str] = (),
+        tags_required: bool = False,
+        print_config: bool = False,
         optimized_metric: str | None = None,
         ckpt_path: str | None = None,
         restarts: Annotated[int, Ge(0)] = 0,
@@ -92,6 +96,7 @@ class Experiment:
                 "the trainer was built before its callbacks and loggers. Expected what makes one: write _partial_: "
                 "true beside its _target_."
             )
+        check_tags(tags, tags_required)
         self.model = model
         self.data = data if isinstance(data, LightningDataModule) else None
         self.name = name
@@ -101,6 +106,8 @@ class Experiment:
         self.test = test
         self.snapshot = snapshot
         self.tags = list(tags)
+        self.tags_required = tags_required
+        self.print_config = print_config
         self.optimized_metric = optimized_metric
         self.ckpt_path = ckpt_path
         self.callbacks = {name: each for name, each in (callbacks or {}).items() if each is not None}
@@ -203,3 +210,16 @@ def _not_switched_off(callbacks: Mapping[str, Callback | None], options: Mapping
                     f"keep both: trainer.{switch.option}=true"
                 )
     return list(kept.values())
+
+
+def check_tags(tags: Sequence[str] | None, required: Any) -> None:
+    """Refuse an experiment without tags where somebody wants to have some.
+
+    Raises:
+        ConfigurationError: If there are none.
+    """
+    if required and not [tag for tag in tags or () if str(tag).strip()]:
+        raise ConfigurationError(
+            f"tags={list(tags or ())!r}, but tags_required=true. Expected a word or more by which runs can be found "
+            "again. Give some: 'tags=[mnist,first]'; or set tags_required=false."
+        )

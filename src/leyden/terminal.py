@@ -31,7 +31,7 @@ _HARMLESS = (
     frozenset("\xa0\u1680\u202f\u205f\u3000") | frozenset(map(chr, range(0x2000, 0x200B))) | {"\u200c", "\u200d"}
 )
 _PLAIN = {"─": "-", "━": "-", "│": "|", "·": "-", "…": "...", "→": "->", "←": "<-", "—": "-", "✓": "+", "✗": "x",
-          "±": "+-", "●": "*", "█": "#", "▸": ">", "“": '"', "”": '"'}  # fmt: skip
+          "├": "|", "└": "`", "±": "+-", "●": "*", "█": "#", "▸": ">", "“": '"', "”": '"'}  # fmt: skip
 PLAIN_SIGNS = "leyden-plain"  # how a text is encoded whose signs an encoding may lack: see `encodable`
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 _format_warning = warnings.formatwarning

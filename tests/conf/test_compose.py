@@ -158,9 +158,7 @@ LISTS = (
 
 
 @pytest.mark.parametrize("line", LISTS)
-@pytest.mark.parametrize(
-    "more", ["seed=3", "trainer.inference_mode=false", "callbacks.early_stopping.strict=false"]
-)
+@pytest.mark.parametrize("more", ["seed=3", "trainer.inference_mode=false", "callbacks.early_stopping.strict=false"])
 def test_several_options_of_a_group_are_chosen_as_a_list(project, train, write, line, more):
     listed = "defaults:\n  - override /callbacks: [default, early_stopping]\n"
     write(project, {"experiments/listed/experiment.yaml": listed})

@@ -1,7 +1,7 @@
 """A value that cannot be meant, or has no effect, ends with exit code 2, one message, and nothing left behind.
 
-Each line is what somebody types after ``leyden train``. Most are found before a run directory is made; what only a batch
-can tell, within the first epoch.
+Each line is what somebody types after ``leyden train``. Most are found before a run directory is made; what only a
+batch can tell, within the first epoch.
 """
 
 from __future__ import annotations

@@ -55,6 +55,11 @@ DIFFERENCES = {
         leyden="it has the step of the latest update",
         reason="every row stands at the update whose weights it describes",
     ),
+    "version_that_is_a_name": Difference(
+        lightning="the bar shows the last four letters of a logger's version, whatever it is: `v_num: oard`",
+        leyden="a version without a digit is not shown",
+        reason="it is the name of a folder, the same for all runs",
+    ),
     "exact_resume": Difference(
         lightning="a checkpoint lacks random numbers, position in the data, metric states and waiting gradients",
         leyden="all are there: a fit stopped anywhere goes on as if it had not been stopped",

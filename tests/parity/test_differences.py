@@ -79,6 +79,20 @@ def _(library, tmp_path):
     return sorted(torch.load(tmp_path / "it.ckpt", weights_only=True)["hyper_parameters"])
 
 
+@observed("version_that_is_a_name", theirs="oard", ours=None)
+def _(library, tmp_path):
+    shown = []
+
+    class Module(regression(library)):
+        def on_train_end(self):
+            shown.append(self.trainer.progress_bar_callback.get_metrics(self.trainer, self).get("v_num"))
+
+    logger = library.loggers.CSVLogger(tmp_path, version="tensorboard")
+    bar = library.callbacks.TQDMProgressBar(refresh_rate=0)
+    fitted(library, tmp_path, Module, logger=logger, callbacks=[bar], enable_progress_bar=True)
+    return shown[0]
+
+
 @observed("exact_resume", theirs=False, ours=True)
 def _(library, tmp_path):
     path = tmp_path / "middle.ckpt"

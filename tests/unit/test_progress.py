@@ -169,8 +169,23 @@ def test_bars_that_stay_show_the_end_of_every_epoch(tmp_path):
     trainer_with(bar_on(screen, leave=True), root=tmp_path, max_epochs=3).fit(Model())
 
     for epoch in range(3):
-        own = screen.getvalue().split(f"Epoch {epoch}/2")[-1].split("Epoch")[0]
-        assert "4/4" in own
+        assert screen.getvalue().count(f"Epoch {epoch}/2  4/4  0:00:00  loss: 0.250 val_loss: 0.500") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.00012345, "0.0001234"), (0.0, "0.000"), (0.25, "0.250"), (-2e-5, "-2e-05")]
+)
+def test_a_small_metric_does_not_look_like_zero(tmp_path, value, shown):
+    class Small(RichProgressBar):
+        def get_metrics(self, trainer, pl_module):
+            return {"lr": value}
+
+    screen = io.StringIO()
+    bar = Small(console_kwargs={"file": screen, "force_terminal": True, "width": 80}, leave=True)
+
+    trainer_with(bar, root=tmp_path).fit(Model())
+
+    assert f"lr: {shown}\n" in screen.getvalue()
 
 
 def test_metrics_are_read_only_when_a_picture_is_due(tmp_path):
@@ -235,7 +250,7 @@ def test_a_bar_without_an_end_shows_no_total(tmp_path):
 # --- the contract ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("version", "shown"), [(3, 3), ("2026-run-0042", "0042"), (None, None)])
+@pytest.mark.parametrize(("version", "shown"), [(3, 3), ("2026-run-0042", "0042"), (None, None), ("tensorboard", None)])
 def test_the_version_of_the_logger_is_shown(tmp_path, version, shown):
     bar = LineProgress()
     trainer = trainer_with(bar, root=tmp_path, logger=Versioned(version))

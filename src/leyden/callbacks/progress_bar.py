@@ -57,8 +57,8 @@ class ProgressBar(Callback):
         Reading the metrics waits for the device, so call this only when about to draw.
 
         Returns:
-            ``v_num``, the version of the loggers, if they have one (the last four characters
-            of a long one), and everything logged with ``prog_bar=True``.
+            ``v_num``, the version of the loggers, if they have one that tells runs apart (the last four
+            characters of a long one), and everything logged with ``prog_bar=True``.
         """
         shown = trainer.progress_bar_metrics
         standard = _version(trainer)
@@ -141,13 +141,14 @@ class ProgressBar(Callback):
 
 
 def _version(trainer: Trainer) -> dict[str, int | str | float]:
-    """Return ``{"v_num": version}`` of the loggers, or nothing."""
+    """Return ``{"v_num": version}`` of the loggers, or nothing: a version without a number is the name of a folder."""
     versions = list(dict.fromkeys(logger.version for logger in trainer.loggers if logger.version not in (None, "")))
     if not versions:
         return {}
     if len(versions) == 1 and isinstance(versions[0], int):
         return {"v_num": versions[0]}
-    return {"v_num": "_".join(str(version) for version in versions)[-4:]}
+    short = "_".join(str(version) for version in versions)[-4:]
+    return {"v_num": short} if any(sign.isdigit() for sign in short) else {}
 
 
 def epoch_title(trainer: Trainer) -> str:

@@ -14,12 +14,12 @@ _INTERACTIVE_JOBS = ("bash", "sh", "zsh", "interactive")  # what SLURM calls a j
 
 
 def default_progress_bar() -> ProgressBar:
-    """Return a bar on an interactive terminal, and single lines anywhere else."""
+    """Return a bar on an interactive terminal, above which each epoch leaves a line; single lines anywhere else."""
     if not any(is_interactive(stream, os.environ) for stream in (sys.stdout, sys.stderr)):
         return LineProgress()
     from leyden.callbacks.rich_progress_bar import RichProgressBar
 
-    return RichProgressBar()
+    return RichProgressBar(leave=True)
 
 
 def is_interactive(stream: TextIO, environment: Mapping[str, str]) -> bool:

@@ -11,11 +11,14 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from leyden.callbacks.log_lines import LogLines
 from leyden.callbacks.progress_bar import ProgressBar, epoch_title
+from leyden.terminal import number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from leyden.module import LightningModule
     from leyden.trainer import Trainer
 
+_WIDE = 100  # columns of a terminal from which on there is room for a bar and the speed
 _SHORTEST, _LONGEST, _SHARE = 0.1, 1.0, 0.005  # seconds between pictures; share of the time spent on drawing
 
 
@@ -49,7 +53,7 @@ class RichProgressBar(ProgressBar):
     Args:
         refresh_rate: Draw only when this number of batches divides the batches done; 0
             disables the bar. Whatever it is, the clock has the last word.
-        leave: Whether the bar of each epoch stays on the screen.
+        leave: Whether a line for each epoch stays on the screen, above the bar.
         theme: Colours and formats.
         console_kwargs: Arguments of the `rich.console.Console` to draw on; by default the
             terminal behind standard output, or behind standard error if output is redirected.
@@ -73,6 +77,7 @@ class RichProgressBar(ProgressBar):
         self._due = math.inf
         self.theme = theme or RichProgressBarTheme()
         self.progress: Progress | None = None
+        self._logs: LogLines | None = None
 
     @property
     def refresh_rate(self) -> int:
@@ -106,8 +111,6 @@ class RichProgressBar(ProgressBar):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the bar again."""
-        if self._leave and trainer.current_epoch > 0:
-            self._close()
         self._begin("train", epoch_title(trainer), self.total_train_batches)
 
     def on_train_batch_end(
@@ -120,13 +123,17 @@ class RichProgressBar(ProgressBar):
         self._draw("train", self._trained, self._metrics(trainer, pl_module))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the last picture of the epoch, if it is to stay on the screen or it is time to."""
-        if self.progress is not None and (self._leave or time.monotonic() >= self._due):
+        """Write the line of the epoch, if it is to stay on the screen; draw the last picture, if it is time to."""
+        if self.progress is not None and self._leave:
+            self._write(epoch_title(trainer), self._trained, self._metrics(trainer, pl_module))
+        elif self.progress is not None and time.monotonic() >= self._due:
             self._draw("train", self._trained, self._metrics(trainer, pl_module))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the last picture on the screen."""
-        if self.progress is not None:
+        """Leave the last picture on the screen, unless each epoch has left a line."""
+        if self.progress is not None and self._leave:
+            self.progress.live.transient = True
+        elif self.progress is not None:
             self._draw("train", self._trained, self._metrics(trainer, pl_module))
         self._close()
 
@@ -197,22 +204,21 @@ class RichProgressBar(ProgressBar):
         from rich.progress import BarColumn, TextColumn
         from rich.table import Column
 
-        theme = self.theme
+        theme, width = self.theme, self._console().width
         bar = BarColumn(
-            bar_width=max(5, min(40, self._console().width - 110)),
+            bar_width=max(5, min(40, width - 110)),
             complete_style=theme.progress_bar,
             finished_style=theme.progress_bar_finished,
             pulse_style=theme.progress_bar_pulse,
         )
-        fields = {
-            "count": theme.batch_progress,
-            "time": theme.time,
-            "speed": theme.processing_speed,
-        }
+        fields = {"count": theme.batch_progress, "time": theme.time, "speed": theme.processing_speed}
+        if width < _WIDE:  # there is room for the metrics, or for the others
+            del fields["speed"]
         texts = [TextColumn(f"{{task.fields[{name}]}}", style=style, markup=False) for name, style in fields.items()]
         wraps = Column()  # where the line is too short, metrics go on in a second one
         metrics = TextColumn("{task.fields[metrics]}", style=theme.metrics, markup=False, table_column=wraps)
-        return [TextColumn("{task.description}", style=theme.description, markup=False), bar, *texts, metrics]
+        title = TextColumn("{task.description}", style=theme.description, markup=False)
+        return [title, *([bar] if width >= _WIDE else []), *texts, metrics]
 
     def _console(self) -> Console:
         from rich.console import Console
@@ -232,6 +238,7 @@ class RichProgressBar(ProgressBar):
             redirect_stderr=sys.stderr.isatty(),
         )
         self.progress.start()
+        self._logs = LogLines()
         self._due = 0.0
         return self.progress
 
@@ -254,7 +261,7 @@ class RichProgressBar(ProgressBar):
         if time.monotonic() >= self._due:
             progress.refresh()
 
-    def _draw(self, name: str, completed: int, metrics: str = "") -> None:
+    def _draw(self, name: str, completed: int, metrics: Sequence[str] = ()) -> None:
         """Draw the bar called *name*, and settle when to draw again."""
         if self.progress is None or name not in self._tasks:
             return
@@ -264,18 +271,37 @@ class RichProgressBar(ProgressBar):
         task = next(task for task in self.progress.tasks if task.id == identity)
         total = math.inf if task.total is None else task.total
         fields = _fields(completed, total, task.elapsed, task.time_remaining, task.speed)
-        self.progress.update(identity, **{**fields, "metrics": metrics})
+        width = self.progress.console.width
+        room = width - sum(len(each) + 1 for each in (task.description, fields["count"], fields["time"]))
+        if width >= _WIDE:
+            room = max(map(len, metrics), default=0) if room < 0 else width  # rich wraps what is too long
+        fields["metrics"] = _lines(metrics, self.theme.metrics_text_delimiter, room)
+        self.progress.update(identity, **fields)
         self.progress.refresh()
         ended = time.monotonic()
         self._due = ended + min(max((ended - started) / _SHARE, _SHORTEST), _LONGEST)
 
-    def _metrics(self, trainer: Trainer, pl_module: LightningModule) -> str:
-        """Write the metrics in one line."""
-        texts = []
-        for name, value in self.get_metrics(trainer, pl_module).items():
-            text = format(value, self.theme.metrics_format) if isinstance(value, float) else str(value)
-            texts.append(f"{name}: {text}")
-        return self.theme.metrics_text_delimiter.join(texts)
+    def _write(self, title: str, completed: int, metrics: Sequence[str]) -> None:
+        """Write the line of an epoch above the bar."""
+        from rich.text import Text
+
+        if self.progress is None or "train" not in self._tasks:
+            return
+        task = next(task for task in self.progress.tasks if task.id == self._tasks["train"])
+        count = _fields(completed, math.inf if task.total is None else task.total)["count"]
+        said = "  ".join([title, count, _clock(task.elapsed), self.theme.metrics_text_delimiter.join(metrics)])
+        self.progress.console.print(Text(said.rstrip()))
+
+    def _metrics(self, trainer: Trainer, pl_module: LightningModule) -> list[str]:
+        """Write each of the metrics."""
+        return [f"{name}: {self._value(value)}" for name, value in self.get_metrics(trainer, pl_module).items()]
+
+    def _value(self, value: Any) -> str:
+        """Write a metric in the format of the theme; one that would look like 0 and is not, with its own digits."""
+        if not isinstance(value, float):
+            return str(value)
+        text = format(value, self.theme.metrics_format)
+        return number(value) if value and not text.strip("-0.") else text
 
     def _remove(self, name: str) -> None:
         if self.progress is not None and name in self._tasks:
@@ -289,9 +315,11 @@ class RichProgressBar(ProgressBar):
 
     def _close(self) -> None:
         """Stop drawing; what was drawn last stays on the screen."""
+        if self._logs is not None:
+            self._logs.close()
         if self.progress is not None:
             self.progress.stop()
-        self.progress, self._tasks, self._due = None, {}, math.inf
+        self.progress, self._logs, self._tasks, self._due = None, None, {}, math.inf
 
 
 def _fields(
@@ -308,6 +336,17 @@ def _fields(
         "speed": "" if speed is None else f"{speed:.2f}it/s",
         "metrics": "",
     }
+
+
+def _lines(parts: Sequence[str], delimiter: str, room: int) -> str:
+    """Return *parts* in as many lines as they need; a name and its value stay together."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(delimiter) + len(part) <= room:
+            lines[-1] += delimiter + part
+        else:
+            lines.append(part)
+    return "\n".join(lines)
 
 
 def _clock(seconds: float | None) -> str:

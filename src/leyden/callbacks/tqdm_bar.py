@@ -28,6 +28,27 @@ class Tqdm(tqdm):  # type: ignore[misc]
         return text.ljust(_WIDTH, "0") if "." in text else text
 
 
+class Above:
+    """A stream whose lines stand above all bars.
+
+    Args:
+        below: That it writes to; in everything else it is that one.
+    """
+
+    def __init__(self, below: Any) -> None:
+        self._below = below
+
+    def write(self, text: str) -> int:
+        """Write *text* above the bars."""
+        with tqdm.external_write_mode(file=self._below):
+            self._below.write(text)
+            self._below.flush()  # before the bars are drawn again, on another stream maybe
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._below, name)
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)

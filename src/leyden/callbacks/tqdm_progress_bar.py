@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
+from leyden.callbacks.log_lines import LogLines
 from leyden.callbacks.progress_bar import ProgressBar
 from leyden.errors import ConfigurationError
 
@@ -62,6 +63,7 @@ class TQDMProgressBar(ProgressBar):
         self._bars: dict[str, Tqdm] = {}
         self._done = {"train": 0, "val": 0, "test": 0, "predict": 0}
         self._due = 0.0
+        self._logs: LogLines | None = None
 
     @property
     def refresh_rate(self) -> int:
@@ -263,11 +265,11 @@ class TQDMProgressBar(ProgressBar):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the terminal back before the traceback is printed."""
-        self._close(*self._bars)
+        self._give_back()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the terminal back."""
-        self._close(*self._bars)
+        self._give_back()
 
     # --- drawing -------------------------------------------------------------------------------
 
@@ -299,8 +301,12 @@ class TQDMProgressBar(ProgressBar):
 
     def _open(self, name: str, bar: Tqdm) -> None:
         """Take *bar* for the one called *name*."""
+        from leyden.callbacks.tqdm_bar import Above
+
         self._close(name)
         self._bars[name] = bar
+        if self._logs is None and self.is_enabled:
+            self._logs = LogLines(Above)
         self._due = 0.0 if self.is_enabled else math.inf
 
     def _restart(self, name: str, title: str, total: int | float) -> None:
@@ -335,6 +341,13 @@ class TQDMProgressBar(ProgressBar):
         if name in self._bars:
             self._draw(name)
         self._close(name)
+
+    def _give_back(self) -> None:
+        """Stop drawing, and let log messages go where they went before."""
+        self._close(*self._bars)
+        if self._logs is not None:
+            self._logs.close()
+        self._logs = None
 
     def _close(self, *names: str) -> None:
         """Stop drawing; what was drawn last stays on the screen, where the bar is one to be left."""

@@ -5,6 +5,7 @@ Subcommands are imported when they are called, so that ``leyden --help`` answers
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def usage() -> str:
             *lines,
             "",
             "  leyden COMMAND --help        what it takes",
-            "  ... --traceback full         every frame of an exception; train, run, evaluate, predict, reproduce",
+            "  leyden COMMAND ... --traceback full   every frame of an exception, not one's own alone",
             "  leyden --version             which version this is",
             '  eval "$(leyden -sc install=bash)"   complete commands, groups and keys with <TAB>',
         ]
@@ -97,13 +98,19 @@ def dispatch(words: list[str]) -> int:
     command = import_module(f"leyden.cli.{words[0]}")
     signals.interrupt_as_usual()
     try:
-        given = tracebacks.taken(words[1:]) if words[0] in startup.EXECUTING else words[1:]
+        given = tracebacks.taken(words[1:]) if words[0] != "lightning" else _as_python_shows_it(words[1:])
     except ConfigurationError as error:
         terminal.complain(error)
         return 2
     with terminal.plain_output() if words[0] in READING else nullcontext():
         code: int = command.main(given)
     return code
+
+
+def _as_python_shows_it(words: list[str]) -> list[str]:
+    """Have exceptions of a script look as they would without Leyden, and return all of its *words*."""
+    os.environ.setdefault(tracebacks.VARIABLE, "full")
+    return words
 
 
 def _inner(command: str) -> list[str]:

@@ -19,6 +19,7 @@ from leyden.config.frozen import freeze
 from leyden.config.jobs import Context
 from leyden.config.project import shown
 from leyden.errors import ConfigurationError, RunError
+from leyden.experiment import check_tags
 from leyden.runs import manifest, origin
 from leyden.runs.directory import RunDirectory, candidates, stamp
 from leyden.runs.witness import spared
@@ -37,7 +38,9 @@ def attempts(config: DictConfig, context: Context) -> Iterator[tuple[Path, Froze
     """
     path = None
     for path in islice(_places(config, context), _ATTEMPTS):
-        yield path, freeze(config, path)
+        frozen = freeze(config, path)
+        check_tags(frozen.get("tags"), frozen.get("tags_required"))
+        yield path, frozen
     if path is not None and context.job_num is None and config.paths.get("run_dir") is not None:
         raise ConfigurationError(_taken(path))
     raise RunError(f"{_ATTEMPTS} names for a run directory in {config.paths.output_dir} are taken. Clean it up.")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leyden import ranks
+from leyden.callback import Callback
 from leyden.cli import disk
 from leyden.config.project import shown
 from leyden.errors import CheckpointError, ConfigurationError, Interrupted, LeydenError, RankError, RunError
@@ -17,11 +18,31 @@ from leyden.experiment import Experiment
 from leyden.launch import surviving
 from leyden.launch.ranks import Options, check_machines, report, start
 from leyden.launch.requeue import has_checkpoint
+from leyden.module import LightningModule
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import RanksWanted, execute, log_of
 from leyden.runs.refused import discard
 from leyden.terminal import complain, number, printable
 from leyden.tracebacks import FLAG, followed_by, told
+from leyden.trainer import Trainer
+
+
+class Where(Callback):
+    """Says where the run lies, before anything else is printed.
+
+    Args:
+        place: Of its directory, as a person would write it.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place: str | None = place
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Say it, once."""
+        if self._place is not None:
+            print(f"directory      {self._place}", flush=True)
+        self._place = None
+
 
 USAGE = 2  # exit code of what cannot be meant
 
@@ -68,8 +89,9 @@ def _executed(
 ) -> int:
     place, first = shown(directory.path), ranks.is_first()
     stopped = surviving.Stopped()
+    companions = (Where(place), *surviving.companions()) if first else ()
     try:
-        results = execute(directory, experiment, trusted, until, surviving.companions() if first else (), stopped)
+        results = execute(directory, experiment, trusted, until, companions, stopped)
     except Interrupted as stop:
         if first:
             next_ = f"resume with:  leyden run {place}" if stopped.decision is None else stopped.decision.sentence

@@ -8,6 +8,7 @@ from typing import Any
 
 from leyden import regular
 from leyden.cli.columns import COLOURS, aligned, coloured, longest, number, span
+from leyden.cli.config_tree import tree
 from leyden.cli.runs_arguments import parse, parser, status
 from leyden.config.bounded import LARGEST
 from leyden.config.project import shown
@@ -20,6 +21,7 @@ from leyden.runs.listing import Run, find, one
 from leyden.runs.reading import document
 from leyden.runs.record.state import RunState
 from leyden.runs.record.status import Status
+from leyden.runs.sections import parse as parsed
 from leyden.terminal import as_json, printable, printable_lines
 
 DOCUMENTS = ("manifest", "fingerprint", "reproduction")
@@ -31,12 +33,16 @@ def main(argv: Sequence[str]) -> int:
     options = parser("show", "Show everything about one run.")
     options.add_argument("run", nargs="?", default="last", help="a directory, a part of its name, or: last")
     options.add_argument("--config", action="store_true", help="print its resolved config alone")
+    options.add_argument("--tree", action="store_true", help="print its resolved config alone, as a tree")
     options.add_argument("--json", action="store_true", help="print everything, for programs")
     arguments = parse(options, argv)
     path = find(arguments.run, arguments.root)
     run = one(path, arguments.root)
     if arguments.config:
         print(printable_lines(regular.read(path, "config.yaml", LARGEST).decode("utf-8", "replace"), longest()), end="")
+    elif arguments.tree:
+        saved = parsed(regular.read(path, "config.yaml", LARGEST).decode("utf-8", "replace"))
+        print("\n".join(tree(saved if isinstance(saved, dict) else {})))
     elif arguments.json:
         documents = {name: document(path / f"{name}.json") for name in DOCUMENTS}
         print(as_json(finite({**nested(run), **documents})))

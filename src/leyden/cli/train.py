@@ -13,6 +13,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from leyden.cli import check, startup
+from leyden.cli.config_tree import tree
 from leyden.cli.following import announce, several, together
 from leyden.cli.launching import Starting
 from leyden.cli.making import attempts, begun
@@ -65,5 +66,7 @@ def create(config: DictConfig, context: Context) -> tuple[RunDirectory, Experime
         directory = begun(path, frozen, context)
         if directory is not None:
             announce(directory)
+            if frozen.get("print_config"):
+                print("\n".join(tree(frozen)))
             return directory, experiment
     raise AssertionError("`attempts` raises when it has no more")

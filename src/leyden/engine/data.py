@@ -268,11 +268,12 @@ class TrainLoader:
         loader: What is read.
         empty: Whether there is nothing to read, for certain.
         end: How many batches this epoch has at most; ``inf`` where the end of the loader decides.
+        announced: How many its length says, limits applied; ``inf`` where it has none.
     """
 
     def __init__(self, source: Source, strategy: Strategy | None = None) -> None:
         self.loader, self.empty = source.loader, source.empty
-        self.end, self._most, self._announced = source.most, source.most, source.batches
+        self.end, self._most, self.announced = source.most, source.most, source.batches
         self._looks_ahead = not source.certain  # the last batch is known only once the next one is asked for
         self._strategy = None if strategy is None or strategy.world_size == 1 else strategy
         self._between = True  # the next batch is the first of an epoch
@@ -310,8 +311,8 @@ class TrainLoader:
 
     def _count(self) -> None:
         """Find out how many batches this epoch has: a data set may have grown since the one before."""
-        self._announced = min(length_of(self.loader), self._most)
-        self.end = self._most if self._looks_ahead else self._announced
+        self.announced = min(length_of(self.loader), self._most)
+        self.end = self._most if self._looks_ahead else self.announced
         if self._strategy is not None and not self._looks_ahead:
             self.end = self._strategy.reduce(torch.tensor(self.end, dtype=torch.float64), "min").item()
 
@@ -328,7 +329,7 @@ class TrainLoader:
             self._between = last
             yield index, batch, last
             index += 1
-        check_announcement(self.loader, self._announced, index)
+        check_announcement(self.loader, self.announced, index)
 
     def _begin(self) -> None:
         self._resumed, self._own, self._fetching, self._noted, self._drawing = [], None, None, None, None

@@ -113,7 +113,7 @@ def describe_loader(trainer: Trainer) -> dict[str, Any]:
     """Describe the training loader as far as positions in it depend on it."""
     loader = trainer._train_loader
     each = members(loader.loader) if loader is not None else []
-    batches = loader.batches if loader is not None else INFINITE
+    batches = loader.announced if loader is not None else INFINITE
     return {
         "batch_size": [_batch_size(one) for one in each],
         "samples": [_samples(one) for one in each],

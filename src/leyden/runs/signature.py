@@ -21,6 +21,8 @@ VERSION = 1
 IRRELEVANT = (
     "name",
     "tags",
+    "tags_required",
+    "print_config",
     "optimized_metric",  # which of the results a sweep looks at
     "paths",  # data sets whose place is part of the config have it under their own keys, too
     "logger",
