@@ -92,10 +92,10 @@ class Counting(Sampler):
 
 
 class Stateful:
-    """A loader that keeps its own position, and announces what it likes."""
+    """A loader that keeps its own position, and announces what it likes; as in torchdata, a new pass begins anew."""
 
     def __init__(self, real, announced):
-        self.real, self.announced, self.at = real, announced, 0
+        self.real, self.announced, self.at, self.loaded = real, announced, 0, 0
 
     def __len__(self):
         if self.announced is None:
@@ -103,16 +103,17 @@ class Stateful:
         return self.announced
 
     def __iter__(self):
-        while self.at < self.real:
-            self.at += 1
-            yield torch.tensor([self.at, torch.rand(()).item()])
+        first, self.loaded = self.loaded, 0
+        for at in range(first + 1, self.real + 1):
+            self.at = at
+            yield torch.tensor([at, torch.rand(()).item()])
         self.at = 0
 
     def state_dict(self):
         return {"at": self.at}
 
     def load_state_dict(self, state):
-        self.at = state["at"]
+        self.at = self.loaded = state["at"]
 
 
 @st.composite
