@@ -81,6 +81,7 @@ def found(run: Path) -> dict:
 
 
 @pytest.mark.filterwarnings("ignore:.*is from an earlier run and is replaced", "ignore:Checkpoint directory .* exists")
+@pytest.mark.filterwarnings("ignore:ModelCheckpoint.* also saves at steps at which no validation runs")
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_run_that_was_killed_while_it_saved_leaves_what_an_undisturbed_one_leaves(name, tmp_path):
     words, callbacks = SETTINGS[name]

@@ -52,7 +52,7 @@ def cut(path):
 
 def flipped(path):
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 8
+    content[len(content) * 3 // 4] ^= 8
     path.write_bytes(content)
 
 

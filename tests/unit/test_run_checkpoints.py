@@ -174,7 +174,10 @@ def test_a_checkpoint_of_another_run_is_refused_where_it_is_named_itself(command
 def test_a_new_run_may_begin_from_another_runs_checkpoint(other, tmp_path):
     run = make(tmp_path / "new", f"ckpt_path={other / 'checkpoints' / 'last.ckpt'}")
 
-    with pytest.warns(UserWarning, match="The folder of checkpoints has changed"):
+    with (
+        pytest.warns(UserWarning, match="The folder of checkpoints has changed"),
+        pytest.warns(UserWarning, match="the random numbers are those of the checkpoint, and not of the seed 0"),
+    ):
         assert main(["run", str(run), "--until", "1", "--trust", str(other / "checkpoints")]) == 0
 
 
