@@ -134,4 +134,4 @@ def test_a_run_without_an_optimized_metric_shows_a_few(runs):
     runs[0].update(status="finished")
     runs[0].write_result({"val_loss": 0.25, "val_acc": 0.5, "test_acc": 0.75}, None)
 
-    assert standing(runs[0]).metric == "test_acc 0.75, val_acc 0.5"
+    assert standing(runs[0]).metric == "val_loss 0.25, val_acc 0.5"

@@ -43,7 +43,8 @@ def _directories(places: Sequence[str], root: Path) -> list[str]:
     """
     found = []
     for place in places:
-        if (Path(place) / "config.yaml").is_file():  # whatever else it lacks: the report says so
+        known = Path(place).is_dir() or root.is_dir()  # otherwise the report itself says that there is nothing
+        if (Path(place) / "config.yaml").is_file() or not known:  # whatever else it lacks: the report says so
             found.append(place)
         else:
             found += sorted((run.path for run in runs_meant([place], root)), key=in_order)
