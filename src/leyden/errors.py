@@ -2,6 +2,7 @@
 
     LeydenError
     ├── ConfigurationError (also ValueError)    input that cannot be meant: raised before anything runs
+    │   └── MissingMetricError (also RuntimeError)  a metric that is waited for, and that nobody logs
     ├── CheckpointError (also ValueError)       a checkpoint that is damaged, foreign or does not fit
     │   ├── DamagedCheckpointError              one that cannot be read, or of which a part is not what it should be
     │   └── UnsafeCheckpointError               one that would execute something, or fill the memory
@@ -33,6 +34,10 @@ class LeydenError(Exception):
 
 class ConfigurationError(LeydenError, ValueError):
     """Input that cannot be meant, found before anything was touched."""
+
+
+class MissingMetricError(ConfigurationError, RuntimeError):
+    """A metric that somebody waits for and nobody logs; found once it could have been logged."""
 
 
 class CheckpointError(LeydenError, ValueError):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from leyden.callback import Callback
 from leyden.callbacks.agreement import any_rank
 from leyden.callbacks.epoch_ends import at_train_epoch_end
-from leyden.errors import ConfigurationError
+from leyden.errors import ConfigurationError, MissingMetricError
 from leyden.warnings import log, warn_once
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ class EarlyStopping(Callback):
     def __init__(
         self,
         monitor: str,
-        min_delta: float = 0.0,
-        patience: int = 3,
+        min_delta: Annotated[float, Ge(0)] = 0.0,
+        patience: Annotated[int, Ge(0)] = 3,
         verbose: bool = False,
         mode: str = "min",
         strict: bool = True,
@@ -210,6 +211,6 @@ class EarlyStopping(Callback):
             "or pass strict=False."
         )
         if self.strict:
-            raise RuntimeError(message)
+            raise MissingMetricError(message)
         if self.verbose:
             warn_once(message, RuntimeWarning)

@@ -17,9 +17,10 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 from torch.optim.swa_utils import SWALR
 
@@ -60,7 +61,7 @@ class StochasticWeightAveraging(Callback):
         self,
         swa_lrs: float | list[float],
         swa_epoch_start: int | float = 0.8,
-        annealing_epochs: int = 10,
+        annealing_epochs: Annotated[int, Ge(0)] = 10,
         annealing_strategy: Literal["cos", "linear"] = "cos",
         avg_fn: Average | None = None,
         device: torch.device | str | None = "cpu",
