@@ -53,6 +53,10 @@ class Manual(Bare):
         super().__init__(None)
         self.automatic_optimization = False
 
+    def training_step(self, batch, batch_idx):
+        self.optimizers().step()
+        return super().training_step(batch, batch_idx)
+
 
 class Alternating(Bare):
     def training_step(self, batch, batch_idx, optimizer_idx):
