@@ -53,7 +53,7 @@ def shell(tmp_path_factory, write, three_files):
         ("leyden evaluate runs/", []),
         ("leyden train model.hid", ["model.hidden="]),
         ("leyden train model.hidden=", ["model.hidden=[128]"]),
-        ("leyden train tags", ["tags="]),
+        ("leyden train tags", ["tags=", "tags_required="]),
         ("leyden train tags=", ["tags=[]"]),
         ("leyden train logger.c", ["logger.csv."]),
         ("leyden runs ", ["ls", "show"]),

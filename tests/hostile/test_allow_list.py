@@ -93,7 +93,7 @@ PASSED_ON = {  # ``**kwargs`` for a class that is on the list itself, or that ta
     "leyden.strategies.fsdp.FSDPStrategy", "pathlib.Path", "pathlib.PosixPath",
     "torch.utils.data.dataset.StackDataset",
 }  # fmt: skip
-NUMBERS = {"norm_type", "d_model", "class_metrics", "per_class", "return_per_class", "weight_type"}
+NUMBERS = {"norm_type", "d_model", "class_metrics", "per_class", "return_per_class", "weight_type", "print_config"}
 
 
 FIXED = {  # import a module whose name stands in their code
