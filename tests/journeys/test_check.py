@@ -24,11 +24,10 @@ def check(tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     before = sorted(tmp_path.rglob("*"))
 
-    def call(*words):
-        done = subprocess.run(
-            [sys.executable, "-m", "leyden", "train", "--check", *words],
-            cwd=tmp_path, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True,
-        )  # fmt: skip
+    def call(*given):
+        words = [sys.executable, "-m", "leyden", "train", "--check", *given]
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert sorted(tmp_path.rglob("*")) == before
         return done
 
