@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.nn.parameter import UninitializedParameter
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from leyden import rng, updates
 from leyden.engine.optimization import SchedulerConfig, parse
+from leyden.engine.schedules import check_length
 from leyden.errors import ConfigurationError
 from leyden.module import LightningModule
 
@@ -53,7 +54,7 @@ def configure(
     if scheduler is None:
         return made
     both = _with_scheduler(made, scheduler, lambda: _updates(model))
-    _check_length(both, model.trainer)
+    check_length(model.trainer, parse(both).schedulers[0])
     return both
 
 
@@ -199,25 +200,6 @@ def _updates(model: LightningModule) -> int:
     if model.trainer.fast_dev_run:  # the beginning of a long run
         return _UPDATES
     return _counted(model.trainer.estimated_stepping_batches, "the training data have no length")
-
-
-def _check_length(made: dict[str, Any], trainer: Trainer) -> None:
-    """Refuse a schedule that ends before the fit does, which torch would say in the middle of training.
-
-    Raises:
-        ConfigurationError: If it is torch's one-cycle schedule, and shorter than the fit.
-    """
-    config = parse(made).schedulers[0]
-    if not isinstance(config.scheduler, OneCycleLR):
-        return
-    wanted = trainer.estimated_stepping_batches if config.interval == "step" else trainer.max_epochs
-    if config.scheduler.total_steps < wanted < math.inf:
-        what = "updates" if config.interval == "step" else "epochs"
-        raise ConfigurationError(
-            f"scheduler.scheduler.total_steps is {config.scheduler.total_steps}, but this run has {wanted:g} {what}, "
-            "and a one-cycle schedule cannot be stepped beyond its end. Expected at least as many. Give more, or null "
-            "for the length of the run."
-        )
 
 
 def _known_updates(length: Length) -> int:

@@ -169,16 +169,17 @@ class Logging(Bare):
         return loss
 
 
-def test_that_an_epoch_has_fewer_steps_than_there_are_between_two_rows_is_said_once():
+def test_that_a_fit_has_fewer_steps_than_there_are_between_two_rows_is_said_once_after_its_first_epoch():
     found, _ = said(Logging(), DataLoader(data(), 4), logger=RecordingLogger())
 
     assert len(found) == 1
-    assert "epoch 0 had 3 training steps, fewer than Trainer(log_every_n_steps=50): no row of loss" in found[0]
+    assert "this fit has 9 training steps, fewer than Trainer(log_every_n_steps=50): no row of loss" in found[0]
     assert "Set log_every_n_steps to at most 3" in found[0]
 
 
 @pytest.mark.parametrize(("how", "options"), [
     ({}, {"log_every_n_steps": 3}),
+    ({}, {"log_every_n_steps": 5}),  # in the second epoch
     ({}, {"logger": False}),
     ({}, {"fast_dev_run": True}),
     ({"on_step": False, "on_epoch": True}, {}),
@@ -192,10 +193,10 @@ def test_nothing_is_said_of_rows_that_nobody_misses(how, options):
 
 def test_the_windows_of_accumulated_gradients_are_what_rows_are_counted_by():
     found, _ = said(
-        Logging(), DataLoader(data(), 4), logger=RecordingLogger(), log_every_n_steps=3, accumulate_grad_batches=2
+        Logging(), DataLoader(data(), 4), logger=RecordingLogger(), log_every_n_steps=7, accumulate_grad_batches=2
     )
 
-    assert ["epoch 0 had 2 training steps" in each for each in found] == [True]
+    assert ["this fit has 6 training steps" in each for each in found] == [True]
 
 
 def test_the_module_of_the_tests_learns():

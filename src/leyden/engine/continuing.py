@@ -206,7 +206,7 @@ def check_data(session: Session) -> None:
         return
     if then["limits"] != setup.record["limits"]:
         for config in session.schedulers:
-            check_length(session, config)
+            check_length(trainer, config)
     size = then["accumulate_grad_batches"]
     if progress.pending and size != trainer.accumulate_grad_batches:
         raise ConfigurationError(

@@ -6,6 +6,7 @@ first epoch, not after the last one.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def about_losses(session: Session, first: list[Tensor], outputs: Any) -> None:
 
 
 def about_rows(session: Session) -> None:
-    """Say after the first epoch that what was logged for each step has not been written, as no row was due yet."""
+    """Say after the first epoch that what is logged for each step will not be written, as no row is due in this fit."""
     trainer, progress = session.trainer, session.progress
     if progress.epochs or not trainer.loggers or trainer.fast_dev_run or trainer.max_epochs == 0:
         return
@@ -62,12 +63,19 @@ def about_rows(session: Session) -> None:
         trainer.log_every_n_steps,
         sorted({entry.name for entry in session.metrics.training.entries.values() if entry.on_step and entry.logger}),
     )
-    if names and 0 < progress.windows < every:
+    planned = _planned(progress.windows, trainer.max_epochs, trainer.max_steps)
+    if names and 0 < planned < every:
         warn_once(
-            f"epoch 0 had {progress.windows} training steps, fewer than Trainer(log_every_n_steps={every}): no row of "
-            f"{', '.join(names)} was written for a step. Set log_every_n_steps to at most {progress.windows}, or log "
+            f"this fit has {planned:.0f} training steps, fewer than Trainer(log_every_n_steps={every}): no row of "
+            f"{', '.join(names)} is written for a step. Set log_every_n_steps to at most {progress.windows}, or log "
             "with on_epoch=True."
         )
+
+
+def _planned(steps: int, max_epochs: int, max_steps: int) -> float:
+    """Return the steps of a whole fit, of which the first epoch had *steps*."""
+    planned = math.inf if max_epochs == -1 else steps * max_epochs
+    return planned if max_steps == -1 else min(planned, max_steps)
 
 
 def about_processes(strategy: Strategy, loaders: Any) -> None:

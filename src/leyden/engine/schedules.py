@@ -288,17 +288,23 @@ def _steps_due(progress: Progress, config: SchedulerConfig) -> int:
     return done // config.frequency
 
 
-def check_length(session: Session, config: SchedulerConfig) -> None:
-    """Refuse a fit that goes on beyond the end of a schedule that cannot be stepped any further."""
-    scheduler, trainer = config.scheduler, session.trainer
-    if not isinstance(scheduler, OneCycleLR) or config.interval != "step":
+def check_length(trainer: Trainer, config: SchedulerConfig) -> None:
+    """Refuse a fit that goes on beyond the end of a schedule that cannot be stepped any further.
+
+    Raises:
+        ConfigurationError: If it is torch's one-cycle schedule, and shorter than the fit.
+    """
+    scheduler = config.scheduler
+    if not isinstance(scheduler, OneCycleLR):
         return
-    due = trainer.estimated_stepping_batches
+    by_epoch = INFINITE if trainer.max_epochs == -1 else trainer.max_epochs
+    due = trainer.estimated_stepping_batches if config.interval == "step" else by_epoch
     if due != INFINITE and due // config.frequency > scheduler.total_steps:
         raise ConfigurationError(
             f"OneCycleLR has {scheduler.total_steps} steps, and stands at step {scheduler.last_epoch} of them, but "
             f"this fit is to go on to step {int(due // config.frequency)}, where it cannot be stepped. Make "
-            "total_steps from trainer.estimated_stepping_batches, or lower max_epochs or max_steps."
+            "total_steps as long as the fit (null in a config, trainer.estimated_stepping_batches in a module), or "
+            "lower max_epochs or max_steps."
         )
 
 
