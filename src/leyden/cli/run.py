@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from leyden.cli.outcome import run_and_report
 from leyden.cli.trusting import add_trust
+from leyden.config.project import shown
 from leyden.errors import ConfigurationError, RunError
 from leyden.processes.lifeline import watch
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import config_to_execute
+from leyden.runs.record.state import RunState
 from leyden.terminal import complain
 
 
@@ -36,4 +38,8 @@ def main(argv: Sequence[str]) -> int:
         complain(error)
         return 2
     watch()
-    return run_and_report(directory, trusted=arguments.trust, until=arguments.until, number=arguments.ranks)
+    finished = directory.status().state is RunState.FINISHED
+    code = run_and_report(directory, trusted=arguments.trust, until=arguments.until, number=arguments.ranks)
+    if finished and code == 0:
+        print(f"it had finished; train on with:  leyden train --from {shown(directory.path)} trainer.max_epochs=<more>")
+    return code

@@ -97,6 +97,7 @@ def _head(run: Run) -> Lines:
         "created": f"{said.created or 'not known when'}{age}",
         "attempts": _attempts(said),
         "position": said.position,
+        "begins from": str(run.get("ckpt_path") or ""),
         "typed": " ".join(run.typed),
         "chosen": choices,
         "signature": run.facts["signature"],

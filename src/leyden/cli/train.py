@@ -12,20 +12,23 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from leyden.cli import check, startup
+from leyden.cli import check, from_run, startup
 from leyden.cli.config_tree import tree
 from leyden.cli.following import announce, several, together
 from leyden.cli.launching import Starting
 from leyden.cli.making import attempts, begun
-from leyden.cli.outcome import run_and_report
+from leyden.cli.outcome import USAGE, run_and_report
 from leyden.cli.reuse import report_identical
 from leyden.config.app import run_app
 from leyden.config.jobs import Context
+from leyden.errors import ConfigurationError, RunError
 from leyden.experiment import Experiment
 from leyden.launch.ranks import check_machines
 from leyden.runs.directory import RunDirectory
 from leyden.runs.execution import prepare
 from leyden.runs.writable import check_writable
+from leyden.terminal import complain
+from leyden.tracebacks import told
 
 REUSE = "--reuse"
 STOPPED = 128  # exit codes above are signals
@@ -33,7 +36,12 @@ STOPPED = 128  # exit codes above are signals
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit code."""
-    words = [word for word in argv if word not in (REUSE, check.FLAG)]
+    try:
+        run, given = from_run.taken([word for word in argv if word not in (REUSE, check.FLAG)])
+        words = given if run is None else from_run.words_for(run, given)
+    except (ConfigurationError, RunError) as error:
+        complain(told(error))
+        return USAGE
     reuse = REUSE in argv
     if check.FLAG in argv:
         return run_app("train", check.handed_over(words), check.task, check.Checking())
