@@ -106,7 +106,8 @@ def _executed(
             complain(f"{error}\nrun directory  {place}")
         return 2 if error.refused else 1
     except LeydenError as error:
-        mistaken = isinstance(error, (ConfigurationError, CheckpointError))
+        written = isinstance(error.__cause__, OSError)  # a checkpoint that could not be: no mistake of who started it
+        mistaken = isinstance(error, ConfigurationError) or (isinstance(error, CheckpointError) and not written)
         refused = mistaken or isinstance(error, RunError)
         report.write(error)
         full = disk.trouble(error.__cause__, directory.path, place) if isinstance(error.__cause__, OSError) else None
