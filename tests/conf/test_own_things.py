@@ -74,9 +74,9 @@ def test_resolvers_of_the_project_are_there_before_anything_is_composed(project,
 
 def test_so_are_those_of_a_module_that_the_config_names(project, train, write):
     model = (project / "experiments/mine/model.py").read_text("utf-8")
-    write(project, {"experiments/mine/model.py": RESOLVER.format("times_of") + model})
+    write(project, {"things/resolving.py": RESOLVER.format("times_of") + model})
 
-    config = frozen(train("model=tiny", "model.width='${times_of:3,5}'"))
+    config = frozen(train("model=tiny", "model._target_=things.resolving.Net", "model.width='${times_of:3,5}'"))
 
     assert config["model"]["width"] == 15
 

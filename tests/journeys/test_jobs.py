@@ -15,7 +15,15 @@ from tests.journeys.command import ENVIRONMENT, leyden, only_run, start, wait_un
 
 QUICK = ["trainer.max_epochs=1", "logger=csv", "callbacks.model_summary=null"]
 LONG = [*QUICK[1:], "trainer.max_epochs=4000", "callbacks.model_checkpoint.every_n_train_steps=20"]
-MONITOR = ["callbacks=[default,early_stopping]", "callbacks.early_stopping.monitor=no_such_metric"]
+FAILING = "+callbacks.failing._target_=own.Failing"
+OWN = """
+import leyden as L
+
+
+class Failing(L.Callback):
+    def on_train_epoch_end(self, trainer, module):
+        raise ValueError("one of my own")
+"""
 
 
 pytestmark = pytest.mark.usefixtures("a_cache_of_its_own")
@@ -25,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("a_cache_of_its_own")
 def project(tmp_path):
     """A project with code of its own, in an empty folder."""
     (tmp_path / "conf").mkdir()
+    (tmp_path / "own.py").write_text(OWN)
     return tmp_path
 
 
@@ -102,13 +111,13 @@ def test_a_run_without_a_launcher_is_started_again_here(project, processes):
 
 
 def test_an_error_of_ones_own_is_shown_and_not_started_again_unasked(project):
-    leyden(project, "train", *QUICK, *MONITOR, code=1)
+    leyden(project, "train", *QUICK, FAILING, code=1)
 
     (why,) = json.loads(leyden(project, "jobs", "why", "--json"))
     assert why["cause"] == "error"
-    assert "no_such_metric" in why["why"]
+    assert "one of my own" in why["why"]
     assert "Traceback" not in why["why"]
-    assert any("no_such_metric" in line for line in why["traceback"])
+    assert any("one of my own" in line for line in why["traceback"])
     assert "name it, or say --failed" in leyden(project, "jobs", "retry", "runs")
     assert "not started, no launcher is known" in leyden(project, "jobs", "retry", "--failed", code=1)
 
@@ -155,7 +164,7 @@ def test_several_jobs_are_not_cancelled_unless_somebody_agrees(project, processe
 
 def test_the_table_is_filtered_watched_and_refuses_slips_of_the_pen(project):
     leyden(project, "train", *QUICK)
-    leyden(project, "train", *QUICK, "name=other", *MONITOR, code=1)
+    leyden(project, "train", *QUICK, "name=other", FAILING, code=1)
 
     assert list(states(project, "--state", "failed,running").values()) == ["failed"]
     assert len(jobs(project, "--launcher", "none")) == 2

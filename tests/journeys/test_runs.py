@@ -13,6 +13,14 @@ import pytest
 from tests.journeys.command import ENVIRONMENT, leyden, start, wait_until
 
 QUICK = ["train", "trainer.max_epochs=2", "logger=csv", "callbacks.model_summary=null"]
+OWN = """
+import leyden as L
+
+
+class Failing(L.Callback):
+    def on_train_epoch_end(self, trainer, module):
+        raise ValueError("one of my own")
+"""
 
 
 pytestmark = pytest.mark.usefixtures("a_cache_of_its_own")
@@ -23,10 +31,9 @@ def project(tmp_path_factory):
     """A project with code of its own: a grid of two seeds, and one run that failed."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "conf").mkdir()
-    (folder / "own.py").write_text("width = 1\n")
+    (folder / "own.py").write_text(OWN)
     leyden(folder, "train", "-m", *QUICK[1:], "seed=1,2", "model.hidden=[64]")
-    monitor = ["callbacks=[default,early_stopping]", "callbacks.early_stopping.monitor=no_such_metric"]
-    leyden(folder, *QUICK, "name=other", *monitor, code=1)
+    leyden(folder, *QUICK, "name=other", "+callbacks.failing._target_=own.Failing", code=1)
     return folder
 
 
@@ -107,7 +114,7 @@ def test_show_tells_what_a_run_is_made_of(project):
 
     for expected in ("finished", "seed=1 model.hidden=[64]", "test_acc", "last.ckpt", "signature", "final_weights"):
         assert expected in said
-    assert "no_such_metric" in leyden(project, "runs", "show", "other/")
+    assert "one of my own" in leyden(project, "runs", "show", "other/")
     assert leyden(project, "runs", "show", "/0", "--config").startswith("_target_: leyden.experiment.Experiment")
     assert json.loads(leyden(project, "runs", "show", "/0", "--json"))["manifest"]["seeds"]["seed"] == 1
 

@@ -13,7 +13,7 @@ from tests.journeys.command import leyden, only_run
 def trained(tmp_path_factory):
     """Folder, run directory and output of one short run."""
     folder = tmp_path_factory.mktemp("trained")
-    said = leyden(folder, "train", "trainer.max_epochs=3", "trainer.log_every_n_steps=10", "seed=7")
+    said = leyden(folder, "train", "trainer.max_epochs=3", "seed=7")
     return folder, only_run(folder), said
 
 

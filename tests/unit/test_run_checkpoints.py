@@ -271,7 +271,9 @@ def test_a_damaged_checkpoint_that_is_named_is_refused(command, run, capsys):
     flip(named(run, "last.ckpt"), 0.5)
 
     assert main([command, str(named(run, "last.ckpt"))]) == 2
-    assert "last.ckpt is damaged" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "last.ckpt" in said
+    assert "damaged" in said
 
 
 def test_a_checkpoint_that_has_changed_is_compared_again(run):

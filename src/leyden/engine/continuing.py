@@ -208,7 +208,7 @@ def check_data(session: Session) -> None:
         for config in session.schedulers:
             check_length(trainer, config)
     size = then["accumulate_grad_batches"]
-    if progress.pending and size != trainer.accumulate_grad_batches:
+    if progress.pending % size and size != trainer.accumulate_grad_batches:
         raise ConfigurationError(
             f"{path} was saved after {progress.pending} of {size} batches of an update, whose gradients are in it: it "
             f"cannot go on with accumulate_grad_batches={trainer.accumulate_grad_batches}. Take a checkpoint from "
@@ -219,7 +219,7 @@ def check_data(session: Session) -> None:
     before, now = then["loader"], describe_loader(trainer)
     if len(before.get("batch_size", ())) != len(now["batch_size"]):
         return  # the loader itself refuses that
-    if not within or before.get("world_size") != now["world_size"]:
+    if not within or before.get("shares") != now["shares"]:
         return
     where = f"{path} was saved in the middle of an epoch, after {progress.batch} batches"
     remedy = "Go on from a checkpoint of the end of an epoch, or with the loader of the checkpoint."

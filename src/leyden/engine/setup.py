@@ -14,9 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+from torch.utils.data import DistributedSampler
 
 from leyden.contents import wrong
 from leyden.engine.data import INFINITE, members
+from leyden.engine.shards import Dealt
 from leyden.rng import SEED_VARIABLE
 
 if TYPE_CHECKING:
@@ -119,8 +121,25 @@ def describe_loader(trainer: Trainer) -> dict[str, Any]:
         "samples": [_samples(one) for one in each],
         "order": [_order(one) for one in each],
         "batches": None if batches == INFINITE else int(batches),
-        "world_size": trainer.world_size,
+        "shares": max([_share(one) for one in each], default=1),
     }
+
+
+def _samplers(loader: Any) -> list[Any]:
+    """Return what decides about the order of a loader, those of whole batches first."""
+    batches = getattr(loader, "batch_sampler", None)
+    return [
+        each
+        for each in (batches, getattr(batches, "sampler", None), getattr(loader, "sampler", None))
+        if each is not None
+    ]
+
+
+def _share(loader: Any) -> int:
+    """Among how many ranks the samples of a loader are divided."""
+    found = [each.share.world for each in _samplers(loader) if isinstance(each, Dealt)]
+    theirs = [each.num_replicas for each in _samplers(loader) if isinstance(each, DistributedSampler)]
+    return max([*found, *theirs], default=1)
 
 
 def _batch_size(loader: Any) -> int | None:
@@ -132,6 +151,8 @@ def _batch_size(loader: Any) -> int | None:
 
 def _order(loader: Any) -> str | None:
     sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None) or getattr(loader, "sampler", None)
+    while isinstance(sampler, Dealt):
+        sampler = sampler.sampler
     return None if sampler is None else name_of(sampler)
 
 
