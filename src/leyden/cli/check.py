@@ -9,16 +9,14 @@ process.
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
-from leyden.cli.making import attempts
+from leyden.cli.making import Frozen, attempts, proven
 from leyden.config.app import LAUNCHER
 from leyden.config.frozen import freeze
 from leyden.config.jobs import Context, Job
@@ -26,7 +24,6 @@ from leyden.config.launchers import LOCAL, LauncherPlugin
 from leyden.errors import ConfigurationError, RunError
 from leyden.experiment import Experiment
 from leyden.runs.execution import prepare
-from leyden.runs.writable import check_writable
 
 FLAG = "--check"
 
@@ -64,9 +61,7 @@ class Checking:
 def task(config: DictConfig, context: Context) -> int:
     """Check one composed config; returns 0, as everything that is wrong is raised."""
     path, frozen = next(attempts(config, context))
-    experiment = prepare(frozen)
-    experiment.prove()
-    check_writable(experiment.trainer, path)
+    experiment = proven(path, frozen)
     wanted = dict(_monitored(experiment))
     del experiment  # the one that is tried needs the memory
     with tempfile.TemporaryDirectory(prefix="leyden-check-") as scratch:
@@ -76,15 +71,13 @@ def task(config: DictConfig, context: Context) -> int:
     return 0
 
 
-def _tried(frozen: Mapping[str, Any]) -> dict[str, float]:
-    """Run one batch of each stage, and return what was logged."""
-    tried = copy.deepcopy(dict(frozen))
-    trainer = tried.get("trainer")
+def _tried(frozen: Frozen) -> dict[str, float]:
+    """Run one batch of each stage of a config that nobody else uses, and return what was logged."""
+    trainer = frozen.get("trainer")
     if isinstance(trainer, dict):
         trainer |= {"fast_dev_run": 1, "devices": 1, "num_nodes": 1, "strategy": "auto", "enable_progress_bar": False}
         trainer |= {"enable_model_summary": False}
-    tried |= {"optimized_metric": None}
-    return prepare(tried).run()
+    return prepare({**frozen, "optimized_metric": None}).run()
 
 
 def _monitored(experiment: Experiment) -> Iterator[tuple[str, str]]:

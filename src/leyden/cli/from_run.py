@@ -9,7 +9,7 @@ where the checkpoint and the settings differ is the table in `leyden.engine.cont
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from leyden.config.overrides import read
 from leyden.config.project import put_project_on_path, shown
 from leyden.errors import ConfigurationError, RunError
 from leyden.runs import checkpoints, origin
+from leyden.runs.differing import same
 from leyden.runs.directory import RunDirectory
 from leyden.runs.listing import find
 from leyden.runs.record.state import RunState
+from leyden.runs.sections import flat
 from leyden.terminal import complain, printable
 
 FLAG = "--from"
@@ -127,7 +129,9 @@ def _checkpoint(parent: RunDirectory) -> Path:
 
 def _tell_changes(parent: RunDirectory, now: dict[str, Any]) -> None:
     """Say in which values the config of *parent*, composed today, is another one."""
-    changed = [key for key in _differing(parent.config(), now, "") if key != "paths.work_dir"]
+    before, after = _values(parent.config()), _values(now)
+    keys = [key for key in {**before, **after} if key != "paths.work_dir"]
+    changed = [key for key in keys if not same(before.get(key), after.get(key))]
     if changed:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         named = ", ".join(map(printable, changed[:_SHOWN]))
@@ -136,9 +140,5 @@ def _tell_changes(parent: RunDirectory, now: dict[str, Any]) -> None:
         )
 
 
-def _differing(before: Any, now: Any, path: str) -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in dict.fromkeys([*before, *now]):
-            yield from _differing(before.get(key), now.get(key), f"{path}.{key}" if path else str(key))
-    elif before != now:
-        yield path
+def _values(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for part in config for key, value in flat(config[part], part)}

@@ -1,6 +1,7 @@
 """Run directories made on the command line: where they go, and what is written down before anything runs.
 
 attempts(config, context) ─► (path, frozen config), as often as the name is taken
+proven(path, frozen)      ─► the experiment, built and tried before there is a directory
 begun(path, frozen, ...)  ─► the directory, "queued", its manifest begun; None if the name is taken
 """
 
@@ -19,10 +20,12 @@ from leyden.config.frozen import freeze
 from leyden.config.jobs import Context
 from leyden.config.project import shown
 from leyden.errors import ConfigurationError, RunError
-from leyden.experiment import check_tags
+from leyden.experiment import Experiment, check_tags
 from leyden.runs import manifest, origin
 from leyden.runs.directory import RunDirectory, candidates, stamp
+from leyden.runs.execution import prepare
 from leyden.runs.witness import spared
+from leyden.runs.writable import check_writable
 
 Frozen = dict[str, Any]
 _ATTEMPTS = 1000
@@ -44,6 +47,18 @@ def attempts(config: DictConfig, context: Context) -> Iterator[tuple[Path, Froze
     if path is not None and context.job_num is None and config.paths.get("run_dir") is not None:
         raise ConfigurationError(_taken(path))
     raise RunError(f"{_ATTEMPTS} names for a run directory in {config.paths.output_dir} are taken. Clean it up.")
+
+
+def proven(path: Path, frozen: Frozen) -> Experiment:
+    """Build the experiment of a run that is to be made at *path*, and try what would end it at its beginning.
+
+    Raises:
+        ConfigurationError: What is wrong; nothing has been made.
+    """
+    experiment = prepare(frozen)
+    experiment.prove()
+    check_writable(experiment.trainer, path)
+    return experiment
 
 
 def begun(

@@ -16,7 +16,7 @@ from leyden.cli import check, from_run, startup
 from leyden.cli.config_tree import tree
 from leyden.cli.following import announce, several, together
 from leyden.cli.launching import Starting
-from leyden.cli.making import attempts, begun
+from leyden.cli.making import attempts, begun, proven
 from leyden.cli.outcome import USAGE, run_and_report
 from leyden.cli.reuse import report_identical
 from leyden.config.app import run_app
@@ -25,8 +25,6 @@ from leyden.errors import ConfigurationError, RunError
 from leyden.experiment import Experiment
 from leyden.launch.ranks import check_machines
 from leyden.runs.directory import RunDirectory
-from leyden.runs.execution import prepare
-from leyden.runs.writable import check_writable
 from leyden.terminal import complain
 from leyden.tracebacks import told
 
@@ -64,9 +62,7 @@ def create(config: DictConfig, context: Context) -> tuple[RunDirectory, Experime
     for path, frozen in attempts(config, context):
         if context.job_num is None:  # of a multirun some jobs may be done
             startup.ensure(frozen.get("deterministic"))
-        experiment = prepare(frozen)
-        experiment.prove()
-        check_writable(experiment.trainer, path)
+        experiment = proven(path, frozen)
         if experiment.trainer.strategy.to_start:
             check_machines(
                 experiment.trainer.strategy.num_processes, experiment.trainer.num_nodes, "-m leyden train ..."

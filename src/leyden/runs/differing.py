@@ -79,10 +79,10 @@ def fingerprint(path: Path) -> dict[str, Any]:
 def _differing(sides: Sequence[Mapping[str, Any]]) -> list[Difference]:
     keys = dict.fromkeys(key for each in sides for key in each)
     rows = [Difference(key, tuple(each.get(key, MISSING) for each in sides)) for key in keys]
-    return [row for row in rows if any(not _same(value, row.values[0]) for value in row.values[1:])]
+    return [row for row in rows if any(not same(value, row.values[0]) for value in row.values[1:])]
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
     """Tell whether two values are the same, to the last bit and the type: 1 is not 1.0, NaN is NaN."""
     return type(one) is type(other) and (one == other or repr(one) == repr(other))
 
